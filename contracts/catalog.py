@@ -1,0 +1,61 @@
+"""The contracts as data: topics from `topics.yaml`, JSON Schemas from `schemas/`."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+__all__ = ["TopicSpec", "load_schema", "load_topics"]
+
+_ROOT = files("contracts")
+
+
+class TopicSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One topic as `topics.yaml` declares it. `retention_days` None: compaction keeps the newest of each key."""
+
+    name: str = ""
+    about: str
+    key: str
+    headers: Literal["cloudevents", "none"]
+    partitions: int
+    cleanup: Literal["delete", "compact"]
+    owner: str
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    schema: str | None = None
+    internal: str | None = None
+    derive: str | None = None
+    retention_days: int | None = None
+    max_message_bytes: int | None = None
+
+    def config(self) -> dict[str, str]:
+        """The broker's settings of the topic that this declaration stands for."""
+        config = {"cleanup.policy": self.cleanup}
+        if self.retention_days is not None:
+            config["retention.ms"] = str(self.retention_days * 86_400_000)
+        if self.max_message_bytes is not None:
+            config["max.message.bytes"] = str(self.max_message_bytes)
+        return config
+
+
+@cache
+def load_topics() -> dict[str, TopicSpec]:
+    """Every declared topic by name.
+
+    Raises:
+        msgspec.ValidationError: the file does not have the shape of TopicSpec.
+    """
+    raw = yaml.safe_load(_ROOT.joinpath("topics.yaml").read_text("utf-8"))
+    return {name: msgspec.convert({"name": name, **spec}, TopicSpec) for name, spec in raw["topics"].items()}
+
+
+@cache
+def load_schema(file_name: str) -> dict[str, Any]:
+    """One JSON Schema, such as `conflict.v1.json`."""
+    schema: dict[str, Any] = json.loads(_ROOT.joinpath("schemas", file_name).read_text("utf-8"))
+    return schema

@@ -1,0 +1,58 @@
+"""Stable identifiers, derived from what they name.
+
+Keys and headers on Kafka carry no personal data (G8): a booking number or an agency's own reference can name
+a person, so both are hashed before they become a key. The same inputs give the same id in every service, on
+every run, which is what makes duplicates recognisable (G2, G4).
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from hashlib import blake2b
+
+__all__ = ["conflict_id", "delivery_id", "detainer_id", "episode_id", "notice_id", "reject_id", "review_id"]
+
+_SEPARATOR = b"\x1f"  # ASCII unit separator: cannot be part of any field, so ("a", "bc") never meets ("ab", "c")
+
+
+def _derive(prefix: str, *parts: str) -> str:
+    digest = blake2b(_SEPARATOR.join(part.encode() for part in parts), digest_size=15, person=b"sallyport")
+    return f"{prefix}_{b32encode(digest.digest()).decode().lower()}"
+
+
+def episode_id(facility: str, booking_number: str) -> str:
+    """The custody episode of one booking; a booking number is unique only with its facility (rule 17)."""
+    return _derive("epi", facility, booking_number)
+
+
+def detainer_id(agency: str, agency_reference: str) -> str:
+    """The detainer that `agency` (ORI) knows under `agency_reference`.
+
+    The agency is part of the id, so that no agency can name another's detainer.
+    """
+    return _derive("det", agency, agency_reference)
+
+
+def conflict_id(detainer: str, episode: str) -> str:
+    """The one conflict of a (detainer, custody episode) pair."""
+    return _derive("con", detainer, episode)
+
+
+def review_id(detainer: str, episode: str) -> str:
+    """The one review of a (detainer, custody episode) pair."""
+    return _derive("rev", detainer, episode)
+
+
+def notice_id(conflict: str, version: int, recipient: str) -> str:
+    """What `recipient` (agency ORI) is told of one conflict version (rule 18)."""
+    return _derive("ntc", conflict, str(version), recipient)
+
+
+def delivery_id(notice: str, subscription: str) -> str:
+    """The carrying of one notice over one subscription."""
+    return _derive("dlv", notice, subscription)
+
+
+def reject_id(source: str, raw: bytes, code: str) -> str:
+    """The same bytes, refused for the same reason from the same source, are the same reject."""
+    return _derive("rej", source, code, blake2b(raw, digest_size=16).hexdigest())

@@ -1,0 +1,185 @@
+"""Conflicts and reviews: what the matcher says of a (detainer, custody episode) pair."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from contracts.types.common import AgencyReference, BookingNumber, Code, Contract, Instant, ShortText, Tier, Version
+from contracts.types.custody import ReleaseReason
+from contracts.types.detainer import DetainerType, Intent
+from contracts.types.person import Person
+
+__all__ = [
+    "Cause",
+    "Conflict",
+    "ConflictDetainer",
+    "ConflictEpisode",
+    "CustodyStatus",
+    "Evidence",
+    "Identity",
+    "Release",
+    "RetractionReason",
+    "Review",
+    "ReviewSide",
+    "ReviewStatus",
+    "Stage",
+]
+
+ConflictId = Annotated[str, Meta(pattern=r"^con_[a-z2-7]{24}$")]
+DetainerId = Annotated[str, Meta(pattern=r"^det_[a-z2-7]{24}$")]
+EpisodeId = Annotated[str, Meta(pattern=r"^epi_[a-z2-7]{24}$")]
+ReviewId = Annotated[str, Meta(pattern=r"^rev_[a-z2-7]{24}$")]
+
+
+class Stage(StrEnum):
+    """Where a conflict stands (DESIGN.md, "The join")."""
+
+    IN_CUSTODY = "in_custody"
+    RELEASE_SCHEDULED = "release_scheduled"
+    RELEASED = "released"
+    RELEASED_BEFORE_DETAINER = "released_before_detainer"
+    TRANSFERRED = "transferred"
+    HOLD_EXPIRED = "hold_expired"
+    CLOSED = "closed"
+    RETRACTED = "retracted"
+
+
+class CustodyStatus(StrEnum):
+    IN_CUSTODY = "in_custody"
+    RELEASED = "released"
+    INFERRED_RELEASE = "inferred_release"
+    ESCAPED = "escaped"
+    HELD_ELSEWHERE = "held_elsewhere"
+    DIED = "died"
+    TRANSFERRED = "transferred"
+
+
+class RetractionReason(StrEnum):
+    """Which ground of the conflict fell away (G6)."""
+
+    DETAINER_LIFTED = "detainer_lifted"
+    DETAINER_WITHDRAWN = "detainer_withdrawn"
+    DETAINER_ENDED = "detainer_ended"
+    IDENTITY_CHANGED = "identity_changed"
+    BOOKING_VOIDED = "booking_voided"
+
+
+class Evidence(Contract, kw_only=True):
+    """One line of the waterfall: what was compared, how it came out, and its weight in bits where there is one."""
+
+    field: ShortText
+    outcome: ShortText
+    bits: float | None = None
+
+
+class Identity(Contract, kw_only=True):
+    """How sure it is that the person in custody is the person of the detainer, and why.
+
+    `model` names what decided (G7). A veto caps the tier at POSSIBLE and is listed here; it never hides a hit.
+    """
+
+    tier: Tier
+    model: ShortText
+    probability: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    evidence: list[Evidence] = []
+    vetoes: list[ShortText] = []
+
+
+class ConflictDetainer(Contract, kw_only=True):
+    detainer_id: DetainerId
+    agency: Code
+    agency_reference: AgencyReference
+    type: DetainerType
+    intent: Intent
+    lodged_at: Instant
+
+
+class ConflictEpisode(Contract, kw_only=True):
+    episode_id: EpisodeId
+    facility: Code
+    booking_number: BookingNumber
+    custody_status: CustodyStatus
+    booked_at: Instant | None = None
+
+
+class Release(Contract, kw_only=True):
+    """The end of custody that makes the conflict: scheduled, or come about."""
+
+    scheduled_for: Instant | None = None
+    released_at: Instant | None = None
+    reason: ReleaseReason | None = None
+    released_to: Code | None = None
+    inferred: bool = False
+    to_facility: Code | None = None
+
+
+class Cause(Contract, kw_only=True):
+    """The input that led to this version: a custody event or a detainer version.
+
+    `accepted_at` is when ingest took it; from there the end-to-end age runs.
+    """
+
+    kind: ShortText
+    source: ShortText
+    event_id: Annotated[str, Meta(max_length=128)]
+    occurred_at: Instant
+    accepted_at: Instant
+
+
+class Conflict(Contract, kw_only=True):
+    """One version of the conflict of one (detainer, custody episode) pair.
+
+    Versions count from 1 without gaps, and each is published exactly once (G3).
+    """
+
+    conflict_id: ConflictId
+    version: Version
+    stage: Stage
+    detainer: ConflictDetainer
+    episode: ConflictEpisode
+    identity: Identity
+    cause: Cause
+    decided_at: Instant
+    previous_stage: Stage | None = None
+    release: Release | None = None
+    retraction: RetractionReason | None = None
+    closed_because: Annotated[str, Meta(pattern=r"^(handed_over|custody_assumed|died)$")] | None = None
+    custody_assumed_at: Annotated[Instant, Meta(description="When the lodging agency reported custody.")] | None = None
+    time_to_custody_s: Annotated[
+        float, Meta(ge=0, description="Seconds from the release to the lodging agency's custody.")
+    ] | None = None
+
+
+class ReviewStatus(StrEnum):
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+
+
+class ReviewSide(Contract, kw_only=True):
+    """One side of a review, as the reviewer has to see it."""
+
+    record: ShortText
+    where: Code
+    person: Person
+
+
+class Review(Contract, kw_only=True):
+    """A hit that is only POSSIBLE: a person decides, and nothing leaves until then.
+
+    WITHDRAWN: the ground has gone (detainer lifted, booking voided, identity changed) before anyone decided.
+    """
+
+    review_id: ReviewId
+    version: Version
+    status: ReviewStatus
+    conflict_id: ConflictId
+    stage: Stage
+    detainer: ConflictDetainer
+    detainer_side: ReviewSide
+    custody_side: ReviewSide
+    identity: Identity
+    cause: Cause
+    decided_at: Instant
