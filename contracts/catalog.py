@@ -35,7 +35,7 @@ class TopicSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     def config(self) -> dict[str, str]:
         """The broker's settings of the topic that this declaration stands for."""
-        config = {"cleanup.policy": self.cleanup}
+        config: dict[str, str] = {"cleanup.policy": self.cleanup}
         if self.retention_days is not None:
             config["retention.ms"] = str(self.retention_days * 86_400_000)
         if self.max_message_bytes is not None:

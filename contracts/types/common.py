@@ -20,10 +20,20 @@ Instant = Annotated[
     Meta(tz=True, description="RFC 3339 with an offset (rule 14)."),
 ]
 BookingNumber = Annotated[
-    str, Meta(min_length=1, max_length=64, description="Unique only with its facility. NIEM j:BookingAgencyRecordIdentification.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="Unique only with its facility. NIEM j:BookingAgencyRecordIdentification.",
+    ),
 ]
 AgencyReference = Annotated[
-    str, Meta(min_length=1, max_length=64, description="The agency's own number of the detainer; unique within the agency.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="The agency's own number of the detainer; unique within the agency.",
+    ),
 ]
 Sequence = Annotated[
     int,
@@ -34,7 +44,10 @@ ShortText = Annotated[str, Meta(max_length=200)]
 EventId = Annotated[str, Meta(min_length=1, max_length=128, description="CloudEvents id; unique within its source.")]
 SourceId = Annotated[
     str,
-    Meta(pattern=r"^[a-z0-9][a-z0-9._-]{1,63}$", description="Id of a registered source, as in its registry record."),
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9._-]{1,63}$",
+        description="Id of a registered source, as in its registry record.",
+    ),
 ]
 Version = Annotated[int, Meta(ge=1)]
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from contracts.types.common import AgencyReference, BookingNumber, Code, Contract, Instant, ShortText, Tier, Version
+from contracts.types.common import (
+    AgencyReference,
+    BookingNumber,
+    Code,
+    Contract,
+    Instant,
+    ShortText,
+    Tier,
+    Version,
+)
 from contracts.types.custody import ReleaseReason
 from contracts.types.detainer import DetainerType, Intent
 from contracts.types.person import Person
@@ -67,7 +76,7 @@ class RetractionReason(StrEnum):
     BOOKING_VOIDED = "booking_voided"
 
 
-class Evidence(Contract, kw_only=True):
+class Evidence(Contract, kw_only=True, frozen=True):
     """One line of the waterfall: what was compared, how it came out, and its weight in bits where there is one."""
 
     field: ShortText
@@ -75,7 +84,7 @@ class Evidence(Contract, kw_only=True):
     bits: float | None = None
 
 
-class Identity(Contract, kw_only=True):
+class Identity(Contract, kw_only=True, frozen=True):
     """How sure it is that the person in custody is the person of the detainer, and why.
 
     `model` names what decided (G7). A veto caps the tier at POSSIBLE and is listed here; it never hides a hit.
@@ -88,7 +97,7 @@ class Identity(Contract, kw_only=True):
     vetoes: list[ShortText] = []
 
 
-class ConflictDetainer(Contract, kw_only=True):
+class ConflictDetainer(Contract, kw_only=True, frozen=True):
     detainer_id: DetainerId
     agency: Code
     agency_reference: AgencyReference
@@ -97,7 +106,7 @@ class ConflictDetainer(Contract, kw_only=True):
     lodged_at: Instant
 
 
-class ConflictEpisode(Contract, kw_only=True):
+class ConflictEpisode(Contract, kw_only=True, frozen=True):
     episode_id: EpisodeId
     facility: Code
     booking_number: BookingNumber
@@ -105,7 +114,7 @@ class ConflictEpisode(Contract, kw_only=True):
     booked_at: Instant | None = None
 
 
-class Release(Contract, kw_only=True):
+class Release(Contract, kw_only=True, frozen=True):
     """The end of custody that makes the conflict: scheduled, or come about."""
 
     scheduled_for: Instant | None = None
@@ -116,7 +125,7 @@ class Release(Contract, kw_only=True):
     to_facility: Code | None = None
 
 
-class Cause(Contract, kw_only=True):
+class Cause(Contract, kw_only=True, frozen=True):
     """The input that led to this version: a custody event or a detainer version.
 
     `accepted_at` is when ingest took it; from there the end-to-end age runs.
@@ -129,7 +138,7 @@ class Cause(Contract, kw_only=True):
     accepted_at: Instant
 
 
-class Conflict(Contract, kw_only=True):
+class Conflict(Contract, kw_only=True, frozen=True):
     """One version of the conflict of one (detainer, custody episode) pair.
 
     Versions count from 1 without gaps, and each is published exactly once (G3).
@@ -148,9 +157,9 @@ class Conflict(Contract, kw_only=True):
     retraction: RetractionReason | None = None
     closed_because: Annotated[str, Meta(pattern=r"^(handed_over|custody_assumed|died)$")] | None = None
     custody_assumed_at: Annotated[Instant, Meta(description="When the lodging agency reported custody.")] | None = None
-    time_to_custody_s: Annotated[
-        float, Meta(ge=0, description="Seconds from the release to the lodging agency's custody.")
-    ] | None = None
+    time_to_custody_s: (
+        Annotated[float, Meta(ge=0, description="Seconds from the release to the lodging agency's custody.")] | None
+    ) = None
 
 
 class ReviewStatus(StrEnum):
@@ -158,7 +167,7 @@ class ReviewStatus(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class ReviewSide(Contract, kw_only=True):
+class ReviewSide(Contract, kw_only=True, frozen=True):
     """One side of a review, as the reviewer has to see it."""
 
     record: ShortText
@@ -166,7 +175,7 @@ class ReviewSide(Contract, kw_only=True):
     person: Person
 
 
-class Review(Contract, kw_only=True):
+class Review(Contract, kw_only=True, frozen=True):
     """A hit that is only POSSIBLE: a person decides, and nothing leaves until then.
 
     WITHDRAWN: the ground has gone (detainer lifted, booking voided, identity changed) before anyone decided.

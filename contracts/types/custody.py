@@ -7,7 +7,16 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from contracts.types.common import BookingNumber, Code, Contract, EventId, Instant, Sequence, ShortText, SourceId
+from contracts.types.common import (
+    BookingNumber,
+    Code,
+    Contract,
+    EventId,
+    Instant,
+    Sequence,
+    ShortText,
+    SourceId,
+)
 from contracts.types.person import Person
 
 __all__ = [
@@ -57,7 +66,7 @@ class ElsewherePlace(StrEnum):
     OTHER = "other"
 
 
-class Charge(Contract, kw_only=True):
+class Charge(Contract, kw_only=True, frozen=True):
     """NIEM j:Charge. Jails bury holds in the description (rule 13), so it is kept as it came."""
 
     code: ShortText | None = None
@@ -67,40 +76,42 @@ class Charge(Contract, kw_only=True):
 Charges = Annotated[list[Charge], Meta(max_length=100)]
 
 
-class _CustodyEvent(Contract, tag_field="kind", kw_only=True):
+class _CustodyEvent(Contract, tag_field="kind", kw_only=True, frozen=True):
     facility: Code
     booking_number: BookingNumber
     occurred_at: Instant
     sequence: Sequence = 0
 
 
-class Booked(_CustodyEvent, tag="booked", kw_only=True):
+class Booked(_CustodyEvent, tag="booked", kw_only=True, frozen=True):
     """Admission to custody."""
 
     person: Person
     charges: Charges = []
 
 
-class Updated(_CustodyEvent, tag="updated", kw_only=True):
+class Updated(_CustodyEvent, tag="updated", kw_only=True, frozen=True):
     """What is known of the person or the charges has changed; a field that is absent has not."""
 
     person: Person | None = None
     charges: Charges | None = None
 
 
-class ReleaseScheduled(_CustodyEvent, tag="release_scheduled", kw_only=True):
+class ReleaseScheduled(_CustodyEvent, tag="release_scheduled", kw_only=True, frozen=True):
     """Custody will end at `scheduled_for`. A later one replaces an earlier one."""
 
     scheduled_for: Instant
     reason: ReleaseReason = ReleaseReason.UNKNOWN
-    released_to: Annotated[Code, Meta(description="Agency that will take custody. NIEM nc:ReleaseRecipient.")] | None = None
+    released_to: (
+        Annotated[Code, Meta(description="Agency that will take custody. NIEM nc:ReleaseRecipient.")] | None
+    ) = None
 
 
-class ReleaseCancelled(_CustodyEvent, tag="release_cancelled", kw_only=True):
+class ReleaseCancelled(_CustodyEvent, tag="release_cancelled", kw_only=True, frozen=True):
     """The scheduled release will not take place (rule 9)."""
 
 
-class Released(_CustodyEvent, tag="released", kw_only=True):
+class Released(_CustodyEvent, tag="released", kw_only=True, frozen=True):
     """Custody has ended.
 
     `inferred` says that nobody reported it: the person was absent from a roster, which is of lower confidence
@@ -112,35 +123,37 @@ class Released(_CustodyEvent, tag="released", kw_only=True):
     inferred: bool = False
 
 
-class Transferred(_CustodyEvent, tag="transferred", kw_only=True):
+class Transferred(_CustodyEvent, tag="transferred", kw_only=True, frozen=True):
     """Moved to another facility, which books the person anew; the detainers follow (rule 5)."""
 
     to_facility: Code
 
 
-class HeldElsewhere(_CustodyEvent, tag="held_elsewhere", kw_only=True):
+class HeldElsewhere(_CustodyEvent, tag="held_elsewhere", kw_only=True, frozen=True):
     """At court, in hospital or on a temporary absence: still in custody (rule 6)."""
 
     place: ElsewherePlace = ElsewherePlace.OTHER
 
 
-class Returned(_CustodyEvent, tag="returned", kw_only=True):
+class Returned(_CustodyEvent, tag="returned", kw_only=True, frozen=True):
     """Back in the facility, after an absence, an escape, or a release that was inferred wrongly."""
 
 
-class Escaped(_CustodyEvent, tag="escaped", kw_only=True):
+class Escaped(_CustodyEvent, tag="escaped", kw_only=True, frozen=True):
     """Left custody without leave; not a release to the community (rule 6)."""
 
 
-class Died(_CustodyEvent, tag="died", kw_only=True):
+class Died(_CustodyEvent, tag="died", kw_only=True, frozen=True):
     """Death in custody; it ends everything (rule 6)."""
 
 
-class Voided(_CustodyEvent, tag="voided", kw_only=True):
+class Voided(_CustodyEvent, tag="voided", kw_only=True, frozen=True):
     """Takes back one named event of the same booking (rule 8)."""
 
     voids_event: EventId
-    voids_source: Annotated[SourceId, Meta(description="Source of the event; absent: the source of this one.")] | None = None
+    voids_source: (
+        Annotated[SourceId, Meta(description="Source of the event; absent: the source of this one.")] | None
+    ) = None
     note: ShortText | None = None
 
 

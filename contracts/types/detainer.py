@@ -57,7 +57,7 @@ class DetainerState(StrEnum):
     CLOSED = "closed"
 
 
-class Detainer(Contract, kw_only=True):
+class Detainer(Contract, kw_only=True, frozen=True):
     """One version of a detainer, whole. NIEM j:DetainerNotificationRequest.
 
     The newest by (occurred_at, sequence) is the detainer as it stands. `accepted_at` is when ingest took this
@@ -80,41 +80,41 @@ class Detainer(Contract, kw_only=True):
     end_reason: ShortText | None = None
 
 
-class _Command(Contract, tag_field="action", kw_only=True):
+class _Command(Contract, tag_field="action", kw_only=True, frozen=True):
     agency: Code
     agency_reference: AgencyReference
     occurred_at: Instant
     sequence: Sequence = 0
 
 
-class _Full(_Command, kw_only=True):
+class _Full(_Command, kw_only=True, frozen=True):
     type: DetainerType
     intent: Intent
     person: Person
     expires_at: Instant | None = None
 
 
-class Lodge(_Full, tag="lodge", kw_only=True):
+class Lodge(_Full, tag="lodge", kw_only=True, frozen=True):
     """A new detainer; `occurred_at` is when it was lodged."""
 
 
-class Amend(_Full, tag="amend", kw_only=True):
+class Amend(_Full, tag="amend", kw_only=True, frozen=True):
     """The detainer as it stands from `occurred_at` on, whole; what the amendment leaves out is gone."""
 
 
-class Lift(_Command, tag="lift", kw_only=True):
+class Lift(_Command, tag="lift", kw_only=True, frozen=True):
     """The agency no longer wants the person held or told of. NIEM im:DetainerLiftReason."""
 
     reason: ShortText | None = None
 
 
-class Withdraw(_Command, tag="withdraw", kw_only=True):
+class Withdraw(_Command, tag="withdraw", kw_only=True, frozen=True):
     """The detainer should not have been lodged, or not on this person."""
 
     reason: ShortText | None = None
 
 
-class CustodyAssumed(_Command, tag="custody_assumed", kw_only=True):
+class CustodyAssumed(_Command, tag="custody_assumed", kw_only=True, frozen=True):
     """The lodging agency has the person in its custody since `occurred_at`; open conflicts close."""
 
 

@@ -8,14 +8,22 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from contracts.types.common import Code, Contract, Instant, ShortText, Version
-from contracts.types.conflict import ConflictDetainer, ConflictEpisode, ConflictId, Identity, Release, RetractionReason, Stage
+from contracts.types.conflict import (
+    ConflictDetainer,
+    ConflictEpisode,
+    ConflictId,
+    Identity,
+    Release,
+    RetractionReason,
+    Stage,
+)
 
 __all__ = ["Channel", "Notice", "NoticeData", "NoticeEvent", "NoticeOutcome", "NoticeStatus"]
 
 NoticeId = Annotated[str, Meta(pattern=r"^ntc_[a-z2-7]{24}$")]
 
 
-class NoticeData(Contract, kw_only=True):
+class NoticeData(Contract, kw_only=True, frozen=True):
     """NIEM j:SubjectReleaseNotification. No name: the agency knows the person by its own reference.
 
     `advice` is always there: a notice is a prompt to check, never a ground to hold anybody.
@@ -36,7 +44,7 @@ class NoticeData(Contract, kw_only=True):
     retraction: RetractionReason | None = None
 
 
-class Notice(Contract, kw_only=True):
+class Notice(Contract, kw_only=True, frozen=True):
     """The body of a webhook, in the shape of Standard Webhooks: type, timestamp, data."""
 
     type: Annotated[str, Meta(pattern=r"^notice\.[a-z_]+$", description="`notice.` and the stage, or notice.ping.")]
@@ -67,7 +75,7 @@ class NoticeStatus(StrEnum):
     NO_SUBSCRIPTION = "no_subscription"
 
 
-class NoticeEvent(Contract, kw_only=True):
+class NoticeEvent(Contract, kw_only=True, frozen=True):
     """What became of a notice, for whoever wants to know. Carries no personal data."""
 
     notice_id: NoticeId

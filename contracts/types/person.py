@@ -38,7 +38,7 @@ class IdentifierKind(StrEnum):
 NamePart = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
-class PersonName(Contract, kw_only=True):
+class PersonName(Contract, kw_only=True, frozen=True):
     """NIEM nc:PersonName."""
 
     surname: NamePart
@@ -48,7 +48,7 @@ class PersonName(Contract, kw_only=True):
     kind: NameKind = NameKind.PRIMARY
 
 
-class Identifier(Contract, kw_only=True):
+class Identifier(Contract, kw_only=True, frozen=True):
     """An identifier with who issued it.
 
     `issuer` is the two-letter state for a SID (a SID is unique only within its state) and the ORI of the agency
@@ -60,7 +60,7 @@ class Identifier(Contract, kw_only=True):
     issuer: Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}$")] | None = None
 
 
-class Person(Contract, kw_only=True):
+class Person(Contract, kw_only=True, frozen=True):
     """NIEM nc:Person. The first birth date is the primary one; all are searched."""
 
     names: Annotated[list[PersonName], Meta(max_length=50)] = []

@@ -21,7 +21,9 @@ __all__ = [
     "registry_key",
 ]
 
-TimeZoneName = Annotated[str, Meta(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", description="IANA name, such as America/New_York.")]
+TimeZoneName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", description="IANA name, such as America/New_York.")
+]
 Column = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -38,7 +40,7 @@ class AgencyCategory(StrEnum):
     OTHER = "other"
 
 
-class RosterMapping(Contract, kw_only=True):
+class RosterMapping(Contract, kw_only=True, frozen=True):
     """How the columns of a facility's roster file become custody events.
 
     `booking_number` names one or more columns; several are joined by "/" where one alone is not unique
@@ -65,31 +67,41 @@ class RosterMapping(Contract, kw_only=True):
     charge_description: Column | None = None
     min_rows_ratio: Annotated[
         float,
-        Meta(ge=0.0, le=1.0, description="A snapshot with fewer rows than this share of the last one is stopped as half-sent (rule 10)."),
+        Meta(
+            ge=0.0,
+            le=1.0,
+            description="A snapshot with fewer rows than this share of the last one is stopped as half-sent (rule 10).",
+        ),
     ] = 0.7
 
 
-class Agency(Contract, tag_field="kind", tag="agency", kw_only=True):
+class Agency(Contract, tag_field="kind", tag="agency", kw_only=True, frozen=True):
     id: Code
     name: ShortText
     category: AgencyCategory
     active: bool = True
 
 
-class Facility(Contract, tag_field="kind", tag="facility", kw_only=True):
+class Facility(Contract, tag_field="kind", tag="facility", kw_only=True, frozen=True):
     """A jail or prison. NIEM j:BookingDetentionFacility."""
 
     id: Code
     name: ShortText
     state: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
     time_zone: TimeZoneName
-    operated_by: Annotated[Code, Meta(description="ORI of the agency whose local ids its records carry; absent: the facility itself.")] | None = None
+    operated_by: (
+        Annotated[
+            Code,
+            Meta(description="ORI of the agency whose local ids its records carry; absent: the facility itself."),
+        ]
+        | None
+    ) = None
     roster: RosterMapping | None = None
     release_reason_codes: Annotated[dict[str, ReleaseReason], Meta(description="The facility's own codes.")] = {}
     active: bool = True
 
 
-class Source(Contract, tag_field="kind", tag="source", kw_only=True):
+class Source(Contract, tag_field="kind", tag="source", kw_only=True, frozen=True):
     """Who may speak to Sallyport, and for whom. Only the SHA-256 of an API key is kept, in hexadecimal.
 
     Two hashes at once allow a key to be rotated without a gap. `facilities`: may publish their custody events

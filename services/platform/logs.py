@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
+
+from services.platform.errors import SallyportError
 
 __all__ = ["KEYS", "configure", "get_logger"]
 
@@ -41,9 +45,7 @@ class _AllowList:
     def __init__(self, strict: bool) -> None:
         self._strict = strict
 
-    def __call__(
-        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         unknown = [key for key in event if key not in KEYS and not key.startswith("_")]
         if unknown and self._strict:
             raise UnknownLogKey(f"not on the allow-list of services/platform/logs.py: {sorted(unknown)}")
@@ -52,6 +54,23 @@ class _AllowList:
         if unknown:
             event["dropped_keys"] = len(unknown)
         return event
+
+
+def _exception_without_values(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Where and what type, and the message only of our own errors: a foreign message may quote the input."""
+    info = event.pop("exc_info", None)
+    if not info:
+        return event
+    if isinstance(info, BaseException):
+        error: BaseException | None = info
+    else:
+        error = info[1] if isinstance(info, tuple) else sys.exc_info()[1]
+    if error is None:
+        return event
+    frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+    said = f": {error}" if isinstance(error, SallyportError | OSError) else ""
+    event["exception"] = f"{type(error).__qualname__}{said} at {' < '.join(reversed(frames))}"
+    return event
 
 
 def configure(service: str, instance: str, level: str = "info", *, strict: bool = False) -> None:
@@ -64,7 +83,7 @@ def configure(service: str, instance: str, level: str = "info", *, strict: bool 
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _exception_without_values,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

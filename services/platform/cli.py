@@ -1,0 +1,57 @@
+"""`sallyport`: one command line for the services and for what an operator does.
+
+Commands are loaded when they are asked for: an image that carries one service carries that one's packages only.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+from rich.console import Console
+
+from services.platform.errors import SallyportError
+
+__all__ = ["app", "main"]
+
+app = App(name="sallyport", help="Detainer notification on Kafka.")
+for name, target, text in (
+    ("ingest", "services.ingest.app:main", "Run the ingest service: HTTP in, Kafka out."),
+    ("matcher", "services.matcher.app:main", "Run the matcher service: custody events meet detainers."),
+    ("notifier", "services.notifier.app:main", "Run the notifier service: conflicts become notices."),
+    ("feed", "services.ingest.cli:feed", "Send a roster file, or a stream of events, to ingest."),
+    ("detainers", "services.ingest.cli:detainers", "Send detainers to ingest."),
+    ("migrate", "services.notifier.cli:migrate", "Bring the notifier's database up to date."),
+    ("topics", "services.platform.operator.topics:app", "Provision Kafka's topics."),
+    ("registry", "services.platform.operator.registry:app", "Agencies, facilities and sources."),
+    (
+        "contracts",
+        "services.platform.operator.contracts:app",
+        "AsyncAPI and OpenAPI documents of the services.",
+    ),
+    ("dev", "deploy.devstack.cli:app", "The development stack: Kafka and PostgreSQL under .dev/."),
+):
+    app.command(target, name=name, help=text)
+
+error_console = Console(stderr=True)
+
+
+def main() -> None:
+    """Entry point. Our own errors are one line with their code, and exit status 2; a bug keeps its traceback."""
+    try:
+        status = app()
+    except SallyportError as error:
+        error_console.print(f"[red]{error.code}[/red]: {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        error_console.print(
+            f"[red]not_installed[/red]: this image does not carry the package {error.name}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Batches of raw records through FastStream, at least once.
+
+FastStream as it comes would lose records here in three ways, each closed below (docs/adr/0004):
+it commits before the work is done (ACK_FIRST) or on an error (ACK): so MANUAL, and offsets are committed by the
+service after its work is durable; a header that is not UTF-8 fails in its parser and the record is skipped: so a
+parser that reads nothing; a handler's error is logged and the next batch is taken: so an error here ends the
+process, and what was not committed is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+from aiokafka import ConsumerRecord
+from aiokafka.abc import ConsumerRebalanceListener
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+__all__ = ["BatchHandler", "Fatal", "Records", "subscribe"]
+
+Records = tuple[ConsumerRecord, ...]
+BatchHandler = Callable[[Records], Awaitable[None]]
+Fatal = Callable[[BaseException], None]
+
+
+class _Message(KafkaMessage):
+    """A batch as it came. FastStream's own acknowledgement is out of play: see the module."""
+
+
+def subscribe(
+    broker: KafkaBroker,
+    topic: str,
+    handle: BatchHandler,
+    *,
+    fatal: Fatal,
+    group_id: str | None,
+    listener: ConsumerRebalanceListener | None = None,
+    max_records: int = 2000,
+    poll_ms: int = 10,
+    on_taken: Callable[[Records], None] | None = None,
+    description: str = "",
+    **consumer_options: Any,
+) -> BatchSubscriber:
+    """Hand every batch of `topic` to `handle`, one after the other, records of one partition in order.
+
+    handle: gets raw records of one or more partitions; what it raises goes to `fatal`, and no later batch is
+        handed over. It owns the batch until it returns.
+    fatal: called once with the error; has to bring the process to an end.
+    group_id: consumer group; None reads every partition from the beginning, without commits.
+    max_records: most records in a batch.
+    poll_ms: FastStream sleeps this long, in milliseconds, after a poll that found nothing, so it is also the most
+        that an idle consumer adds to a record's age.
+    on_taken: called, without a turn of the event loop in between, when a batch leaves the consumer.
+    """
+    failed = False
+
+    async def parse(records: Records) -> KafkaMessage:
+        if on_taken is not None:
+            on_taken(records)
+        return _Message(
+            body=b"",
+            headers={},
+            raw_message=records,
+            message_id="",
+            correlation_id="",
+            consumer=FAKE_CONSUMER,
+        )
+
+    async def decode(message: KafkaMessage) -> Any:
+        return message.raw_message
+
+    async def guarded(records: Sequence[Any]) -> None:
+        nonlocal failed
+        if failed:
+            return
+        try:
+            await handle(tuple(records))
+        except Exception as error:
+            failed = True
+            fatal(error)
+
+    subscriber = broker.subscriber(
+        topic,
+        batch=True,
+        group_id=group_id,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        ack_policy=AckPolicy.MANUAL,
+        max_records=max_records,
+        batch_timeout_ms=poll_ms,
+        listener=listener,
+        parser=parse,
+        decoder=decode,
+        no_reply=True,
+        title=topic,
+        description=description,
+        **consumer_options,
+    )
+    subscriber(guarded)
+    return cast(BatchSubscriber, subscriber)

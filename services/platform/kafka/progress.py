@@ -1,0 +1,94 @@
+"""Does a consumer move, or idle rightly? Its positions against the end offsets, looked at every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.platform.logs import get_logger
+from services.platform.metrics import CONSUMER_LAG
+
+__all__ = ["ConsumerProgress"]
+
+log = get_logger(__name__)
+
+
+class ConsumerProgress:
+    """Watches one consumer; gives a liveness check and the lag metric.
+
+    consumer: returns the consumer, None while there is none.
+    handled: partition -> offset up to which, exclusive, the work is done; without it, the consumer's position.
+    stall_after_s: with a backlog, and no movement for so long, it is stuck.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        consumer: Callable[[], AIOKafkaConsumer | None],
+        *,
+        stall_after_s: float,
+        interval_s: float,
+        handled: Callable[[], dict[int, int]] | None = None,
+    ) -> None:
+        self._topic = topic
+        self._consumer = consumer
+        self._handled = handled
+        self._stall_after_s = stall_after_s
+        self._interval_s = interval_s
+        self._moved_at: dict[int, float] = {}
+        self._seen: dict[int, int] = {}
+        self._lag: dict[int, int] = {}
+
+    def check(self) -> str | None:
+        """For Health.alive."""
+        now = time.monotonic()
+        stuck = [
+            p for p, lag in self._lag.items() if lag > 0 and now - self._moved_at.get(p, now) > self._stall_after_s
+        ]
+        if stuck:
+            return (
+                f"{self._topic}: partitions {sorted(stuck)} have a backlog "
+                f"and have not moved for {self._stall_after_s:g} s"
+            )
+        return None
+
+    async def run(self) -> None:
+        """Look, for ever; cancelled at the end. A broker that is away is no finding: the next look tells."""
+        while True:
+            try:
+                await asyncio.wait_for(self._look(), self._stall_after_s)
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.debug("progress_unknown", topic=self._topic, error=type(error).__name__)
+            await asyncio.sleep(self._interval_s)
+
+    async def _look(self) -> None:
+        consumer = self._consumer()
+        assignment: set[TopicPartition] = set(consumer.assignment()) if consumer is not None else set()
+        for gone in self._lag.keys() - {tp.partition for tp in assignment}:
+            self._forget(gone)
+        if consumer is None or not assignment:
+            return
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(list(assignment))
+        handled = self._handled() if self._handled is not None else {}
+        now = time.monotonic()
+        for tp, end in ends.items():
+            position = handled.get(tp.partition)
+            if position is None:
+                position = await consumer.position(tp)
+            if self._seen.get(tp.partition) != position or tp.partition not in self._moved_at:
+                self._seen[tp.partition] = position
+                self._moved_at[tp.partition] = now
+            lag = max(0, end - position)
+            if lag == 0:
+                self._moved_at[tp.partition] = now
+            self._lag[tp.partition] = lag
+            CONSUMER_LAG.labels(self._topic, str(tp.partition)).set(lag)
+
+    def _forget(self, partition: int) -> None:
+        for known in (self._lag, self._seen, self._moved_at):
+            known.pop(partition, None)
+        CONSUMER_LAG.remove(self._topic, str(partition))

@@ -1,0 +1,114 @@
+"""How a service process runs: start in order, wait for a signal or a failure, drain within a deadline, stop.
+
+Crash only: what cannot be handled ends the process with status 1, and the next one reads again what was not
+committed. A handler that swallowed such an error would be a record that is skipped for good (G1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import uvloop
+
+from services.platform.logs import configure, get_logger
+from services.platform.settings import PlatformSettings
+
+__all__ = ["Service", "Stop", "instance_name", "run"]
+
+log = get_logger(__name__)
+
+
+class Service(Protocol):
+    """What a composition root (`app.py`) hands to `run`."""
+
+    async def start(self) -> None:
+        """Bring everything up; returns when the service works. Cancelled if the end comes first."""
+
+    async def stop(self, deadline_s: float) -> None:
+        """Finish what is in hand within `deadline_s` seconds, and close everything. Called after a failure too."""
+
+
+class Stop:
+    """The one way to ask for the end: by signal, or because something failed."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.error: BaseException | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def fail(self, error: BaseException) -> None:
+        """The process ends with status 1. The first error is the one that counts."""
+        if self.error is None:
+            self.error = error
+            log.error("failed", error=type(error).__name__, exc_info=error)
+        self._asked.set()
+
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` beside the rest; an error in it fails the process."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+
+        def done(finished: asyncio.Task[None]) -> None:
+            self._tasks.discard(finished)
+            if not finished.cancelled() and (error := finished.exception()) is not None:
+                self.fail(error)
+
+        task.add_done_callback(done)
+        return task
+
+    async def cancel_spawned(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def instance_name(service: str) -> str:
+    """Service, host and process: tells instances apart in logs and client ids."""
+    return f"{service}-{socket.gethostname()}-{os.getpid()}"
+
+
+async def _serve(build: Callable[[Stop], Service], deadline_s: float) -> int:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+
+    def asked(name: str) -> None:
+        log.info("stopping", signal=name, deadline_s=deadline_s)
+        stop.ask()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked, number.name)
+    service = build(stop)
+    starting = stop.spawn(service.start(), "start")
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await waiting
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+    try:
+        await asyncio.wait_for(service.stop(deadline_s), deadline_s + 5)
+    except TimeoutError:
+        log.error("drain_deadline_passed", deadline_s=deadline_s)
+        return 1
+    finally:
+        await stop.cancel_spawned()
+    log.info("stopped", exit_code=1 if stop.error else 0)
+    return 1 if stop.error else 0
+
+
+def run(name: str, settings: PlatformSettings, build: Callable[[Stop], Service]) -> int:
+    """Run a service until a signal or a failure; returns the exit status: 0 drained, 1 failed or not drained."""
+    configure(name, settings.instance or instance_name(name), settings.log_level)
+    return uvloop.run(_serve(build, settings.drain_deadline_s))
