@@ -1,0 +1,181 @@
+"""Apache Kafka on this machine: one KRaft node that is broker and controller, from the pinned jars."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from deploy.devstack.errors import StartFailed
+from deploy.devstack.java import JavaRuntime
+from deploy.devstack.processes import LOOPBACK, ServerProcess, read_tail, spawn, wait_until
+
+__all__ = ["KafkaNode", "answers"]
+
+_LOG4J = Path(__file__).resolve().parent.parent / "kafka" / "log4j2.xml"
+_START_S = 60.0
+_STOP_S = 20.0
+
+# Small and quick to start on two cores beside everything else.
+_JVM = (
+    "-Xms256m",
+    "-Xmx640m",
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:+PerfDisableSharedMem",  # no file of it in /tmp
+    "-Djava.awt.headless=true",
+    "-Djava.net.preferIPv4Stack=true",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaNode:
+    """directory: holds data, settings and log of this node. port: of the clients. controller_port: of KRaft."""
+
+    directory: Path
+    logs: Path
+    port: int
+    controller_port: int
+    java: JavaRuntime
+    jars: tuple[Path, ...]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.logs / "kafka.log"
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    def settings(self) -> dict[str, str]:
+        """server.properties. One replica of everything, and nothing created because somebody asked for it."""
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+            # Voters by setting, not in the metadata log: the port may be another one at the next start.
+            "controller.quorum.voters": f"1@{LOOPBACK}:{self.controller_port}",
+            "log.dirs": str(self.data),
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": "1",
+            "min.insync.replicas": "1",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # Tests of a lost consumer or a zombie producer need not wait for the defaults of 6 s and 10 s.
+            "group.min.session.timeout.ms": "500",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "log.cleaner.dedupe.buffer.size": str(32 << 20),  # of the heap; the default is 128 MiB
+            "log.cleaner.backoff.ms": "1000",
+            "message.max.bytes": str(2 << 20),
+        }
+
+    def prepare(self) -> None:
+        """Write the settings, and format the storage where that has not been done. Raises StartFailed."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        lines = (f"{key}={value}\n" for key, value in self.settings().items())
+        self._settings_file.write_text("".join(lines))
+        if (self.data / "meta.properties").exists():
+            return
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if cluster.startswith("-"):  # would be read as an option
+            cluster = "A" + cluster[1:]
+        command = self._command(
+            "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings_file), "--ignore-formatted"
+        )
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_START_S, cwd=self.directory, stdin=subprocess.DEVNULL
+        )
+        if done.returncode != 0:
+            said = " ".join((done.stdout + done.stderr).split())[-300:]
+            raise StartFailed(f"Kafka's storage could not be formatted: {said}")
+
+    def spawn(self) -> ServerProcess:
+        """Start the broker; returns at once, before it serves."""
+        self.log.unlink(missing_ok=True)
+        return spawn(
+            self._command("kafka.Kafka", str(self._settings_file)),
+            log=self.logs / "kafka.out",
+            marker=str(self.directory),
+            cwd=self.directory,
+            env={k: v for k, v in os.environ.items() if not k.startswith(("KAFKA_", "JAVA_TOOL", "JDK_JAVA", "_JAVA"))},
+        )
+
+    def wait(self, process: ServerProcess) -> None:
+        """Until the broker is registered and in the metadata that clients get. Raises StartFailed."""
+
+        def ready() -> bool:
+            if not process.is_running:
+                said = read_tail(self.logs / "kafka.out") or read_tail(self.log)
+                raise StartFailed(f"Kafka ended while it started; see {self.log}: {said}")
+            return answers(self.bootstrap_servers)
+
+        if not wait_until(ready, seconds=_START_S):
+            raise StartFailed(f"Kafka did not serve within {_START_S:.0f} s; see {self.log}")
+
+    @staticmethod
+    def stop(process: ServerProcess) -> None:
+        process.stop([(signal.SIGTERM, _STOP_S), (signal.SIGKILL, 5.0)])
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.directory / "server.properties"
+
+    def _command(self, main: str, *arguments: str) -> list[str]:
+        return [
+            str(self.java.executable),
+            *_JVM,
+            *_jvm_for(self.java),
+            f"-Dsallyport.logs={self.logs}",
+            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}",
+            "-cp",
+            os.pathsep.join(str(jar) for jar in self.jars),
+            main,
+            *arguments,
+        ]
+
+
+def _jvm_for(java: JavaRuntime) -> Sequence[str]:
+    # Java 24 warns on standard error of what the compression codecs do.
+    return ("--enable-native-access=ALL-UNNAMED",) if java.major >= 22 else ()
+
+
+def answers(bootstrap_servers: str, config: Mapping[str, object] | None = None) -> bool:
+    """Whether a broker tells a client about a cluster that has at least one live broker."""
+    host, _, port = bootstrap_servers.split(",")[0].rpartition(":")
+    try:
+        # kafka-python waits and retries where nobody listens; a plain connection says so at once.
+        socket.create_connection((host, int(port)), timeout=1).close()
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5000, **(config or {}))
+        try:
+            return bool(admin.describe_cluster()["brokers"])
+        finally:
+            admin.close()
+    except (OSError, KafkaError):
+        return False

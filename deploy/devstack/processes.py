@@ -1,0 +1,147 @@
+"""Server processes that outlive the one that started them: started, recognised, and stopped, never a wrong one."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = ["ServerProcess", "choose_port", "port_is_free", "read_tail", "spawn", "wait_until"]
+
+LOOPBACK = "127.0.0.1"
+# Below the range from which Linux, macOS and Windows draw the ports of outgoing connections: a port that we keep
+# over a restart must not be taken meanwhile by somebody's client socket.
+_PORTS = range(20_000, 32_000)
+# /proc gives start times in ticks of 10 ms since boot, and the boot time may be corrected by the clock's adjustment.
+_START_TIME_TOLERANCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A process by more than its pid, so that a recycled pid is never taken for it.
+
+    started_at: seconds since the epoch, as the kernel tells. marker: a part of its command line that is its own
+    (the path of its data directory).
+    """
+
+    pid: int
+    started_at: float
+    marker: str
+
+    def find(self) -> psutil.Process | None:
+        """The running process, or None where it ended (a zombie has ended) or the pid is somebody else's by now."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                with contextlib.suppress(psutil.TimeoutExpired):
+                    process.wait(0)  # reaps it where it is our own child
+                return None
+            if abs(process.create_time() - self.started_at) > _START_TIME_TOLERANCE_S:
+                return None
+            if self.marker not in "\0".join(process.cmdline()):
+                return None
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+        return process
+
+    @property
+    def is_running(self) -> bool:
+        return self.find() is not None
+
+    def stop(self, steps: Sequence[tuple[signal.Signals, float]]) -> None:
+        """Send each signal in turn and wait for its seconds, until the process is gone. Children that it leaves
+        behind are killed too."""
+        process = self.find()
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = process.children(recursive=True)
+            for signal_, seconds in steps:
+                process.send_signal(signal_)
+                try:
+                    process.wait(seconds)
+                    break
+                except psutil.TimeoutExpired:
+                    continue
+            _, left = psutil.wait_procs(children, timeout=2)
+            for child in left:
+                child.kill()
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    log: Path,
+    marker: str,
+    cwd: Path,
+    env: dict[str, str],
+    user: int | None = None,
+    group: int | None = None,
+) -> ServerProcess:
+    """Start a server in a session of its own (a Ctrl-C at the terminal is not for it), its output appended to `log`."""
+    extra_groups: list[int] | None = None if user is None else []
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=env,
+            user=user,
+            group=group,
+            extra_groups=extra_groups,
+            start_new_session=True,
+        )
+    # It is stopped by what the state file says, maybe by another process: no ResourceWarning for letting it run.
+    child.returncode = 0
+    return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), marker)
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As the servers do: a port whose last connections are still in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def choose_port(kept: int | None = None, avoid: Sequence[int] = ()) -> int:
+    """The port that was kept if it is still free, else a free one outside `avoid`."""
+    if kept is not None and port_is_free(kept):
+        return kept
+    # Random, so that two checkouts that start at once do not probe the same sequence.
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        if port not in avoid and port_is_free(port):
+            return port
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, every_s: float = 0.05) -> bool:
+    """Poll until the condition holds (True) or the seconds are over (False). What it raises is passed on."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(every_s)
+    return True
+
+
+def read_tail(log: Path, characters: int = 300) -> str:
+    """The last words of a log file on one line, for an error message."""
+    try:
+        text = log.read_bytes()[-4 * characters :].decode(errors="replace")
+    except OSError:
+        return ""
+    return " ".join(text.split())[-characters:]
