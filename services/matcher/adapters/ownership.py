@@ -1,0 +1,177 @@
+"""Which partitions are ours, and what comes in on them: the consumer side of the matcher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+
+from services.matcher.adapters.lane import Lane, Parked
+from services.matcher.adapters.records import detainer_of
+from services.matcher.domain.book import DetainerBook
+from services.matcher.metrics import DETAINERS
+from services.matcher.settings import MatcherSettings
+from services.platform.errors import ContractViolation
+from services.platform.kafka.batches import Records
+from services.platform.logs import get_logger
+
+__all__ = ["Ownership"]
+
+log = get_logger(__name__)
+
+
+class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Makes a lane for each partition assigned, and hands each lane what is its own.
+
+    spawn: runs a lane's coroutine; what it raises fails the process.
+    book_ready: returns once the book holds all detainers that were there at the start.
+    on_unreadable: keeps a record of detainers.v1 that cannot be read (G1).
+    """
+
+    def __init__(
+        self,
+        settings: MatcherSettings,
+        book: DetainerBook,
+        *,
+        consumer: Callable[[], AIOKafkaConsumer | None],
+        spawn: Callable[..., asyncio.Task[None]],
+        book_ready: Callable[[], Awaitable[None]],
+        on_unreadable: Callable[[ConsumerRecord, ContractViolation], None],
+    ) -> None:
+        self._settings = settings
+        self._book = book
+        self._consumer = consumer
+        self._spawn = spawn
+        self._book_ready = book_ready
+        self._on_unreadable = on_unreadable
+        self._lanes: dict[int, Lane] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._parked: dict[int, Parked] = {}
+        self._taken: dict[int, int] = {}
+        self._book_position: dict[int, int] = {}
+        self.assigned = False
+
+    # -- custody.events.v1 -----------------------------------------------------------------------------------------
+
+    def taken(self, records: Records) -> None:
+        """A batch has left the consumer: note under which epoch of each lane, before anything else can happen."""
+        self._taken = {p: lane.epoch for p, lane in self._lanes.items() if lane.serving}
+
+    async def custody(self, records: Records) -> None:
+        """Hand a batch of custody events to the lanes; held back while an inbox is full."""
+        epochs = self._taken
+        by_partition: dict[int, list[ConsumerRecord]] = {}
+        for record in records:
+            by_partition.setdefault(record.partition, []).append(record)
+        for partition, own in by_partition.items():
+            lane = self._lanes.get(partition)
+            if lane is not None:
+                lane.offer(own, epochs.get(partition, -1))
+        for partition in by_partition:
+            lane = self._lanes.get(partition)
+            if lane is not None:
+                await lane.room()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        consumer = self._consumer()
+        if consumer is None:
+            raise AssertionError("partitions assigned to a consumer that is not there")
+        # Nothing is fetched until the lane knows from where: its progress counts, not the group's offsets.
+        consumer.pause(*assigned)
+        for tp in sorted(assigned):
+            lane = Lane(
+                tp.partition,
+                self._settings,
+                self._book,
+                book_ready=self._book_ready,
+                book_position=lambda: dict(self._book_position),
+                on_restored=self._resume,
+                on_restoring=self._pause,
+                parked=self._parked.pop(tp.partition, None),
+            )
+            self._lanes[tp.partition] = lane
+            self._tasks[tp.partition] = self._spawn(lane.run(), f"lane-{tp.partition}")
+        self._parked.clear()
+        self.assigned = True
+        log.info("partitions_assigned", partitions=sorted(tp.partition for tp in assigned))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self.give_up([tp.partition for tp in revoked], self._settings.revoke_budget_s)
+        self.assigned = False
+        log.info("partitions_revoked", partitions=sorted(tp.partition for tp in revoked))
+
+    async def give_up(self, partitions: list[int], budget_s: float) -> None:
+        """Stop lanes within one budget for all; a transaction that takes longer is aborted, and nothing of it shows."""
+        lanes = {p: lane for p in partitions if (lane := self._lanes.pop(p, None)) is not None}
+        tasks = {p: task for p in lanes if (task := self._tasks.pop(p, None)) is not None}
+        for lane in lanes.values():
+            lane.ask_to_stop()
+        if tasks:
+            _, late = await asyncio.wait(tasks.values(), timeout=budget_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for partition, lane in lanes.items():
+            parked = lane.park()
+            if parked is not None:
+                self._parked[partition] = parked
+
+    async def finish(self, budget_s: float) -> None:
+        """Let the lanes publish what they have, within the budget, and give them up."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + budget_s
+        await asyncio.gather(*(lane.drained(budget_s) for lane in self._lanes.values()))
+        await self.give_up(self.partitions(), max(0.5, until - loop.time()))
+
+    def _pause(self, partition: int) -> None:
+        consumer = self._consumer()
+        tp = TopicPartition("custody.events.v1", partition)
+        if consumer is not None and tp in consumer.assignment():
+            consumer.pause(tp)
+
+    def _resume(self, partition: int, offset: int) -> None:
+        consumer = self._consumer()
+        tp = TopicPartition("custody.events.v1", partition)
+        if consumer is not None and tp in consumer.assignment():
+            consumer.seek(tp, offset)
+            consumer.resume(tp)
+
+    # -- detainers.v1 ----------------------------------------------------------------------------------------------
+
+    async def detainers(self, records: Records) -> None:
+        """Take detainer versions into the book, and let every lane judge them."""
+        changed: dict[str, None] = {}
+        positions: dict[int, int] = {}
+        for record in records:
+            positions[record.partition] = record.offset + 1
+            if record.value is None:
+                continue
+            try:
+                detainer = detainer_of(record)
+            except ContractViolation as violation:
+                self._on_unreadable(record, violation)
+                continue
+            if self._book.put(detainer, record.partition, record.offset):
+                changed[detainer.detainer_id] = None
+        self._book_position.update(positions)
+        DETAINERS.set(len(self._book))
+        for lane in self._lanes.values():
+            lane.offer_detainers(list(changed), positions)
+
+    # -- health ----------------------------------------------------------------------------------------------------
+
+    def handled(self) -> dict[int, int]:
+        """Partition -> next offset of custody.events.v1 that is not durable yet."""
+        return {p: lane.progress.custody for p, lane in self._lanes.items() if lane.serving}
+
+    def ready(self) -> str | None:
+        """For Health.ready: every partition that is ours is restored."""
+        waiting = sorted(p for p, lane in self._lanes.items() if not lane.serving)
+        if not self.assigned:
+            return "no partitions assigned yet"
+        return f"partitions not restored yet: {waiting}" if waiting else None
+
+    def partitions(self) -> list[int]:
+        return sorted(self._lanes)

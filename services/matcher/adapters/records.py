@@ -1,0 +1,109 @@
+"""Kafka records to inputs, and outputs to Kafka records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from contracts.cloudevents import Attributes, decode_headers, encode_headers
+from contracts.ids import episode_id, reject_id
+from contracts.types.conflict import Conflict, Review
+from contracts.types.custody import CustodyEvent
+from contracts.types.detainer import Detainer
+from contracts.types.reject import Reject
+from services.matcher.domain.episode import Fact
+from services.platform.errors import ContractViolation
+from services.platform.kafka.outlets import OutRecord
+
+__all__ = [
+    "CONFLICTS_TOPIC",
+    "REJECTS_TOPIC",
+    "REVIEWS_TOPIC",
+    "conflict_record",
+    "detainer_of",
+    "fact_of",
+    "reject_of",
+    "review_record",
+]
+
+CONFLICTS_TOPIC: Final = "conflicts.v1"
+REVIEWS_TOPIC: Final = "reviews.v1"
+REJECTS_TOPIC: Final = "rejects.v1"
+SOURCE: Final = "sallyport/matcher"
+
+_encoder = msgspec.json.Encoder()
+_events = msgspec.json.Decoder(CustodyEvent)
+_detainers = msgspec.json.Decoder(Detainer)
+
+
+def fact_of(record: ConsumerRecord) -> Fact:
+    """The custody fact that a record of custody.events.v1 carries.
+
+    Raises:
+        ContractViolation: it is not what the contract says, or its key is not that of its booking.
+    """
+    try:
+        attributes = decode_headers(record.headers)
+        event = _events.decode(record.value or b"")
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ContractViolation("custody_event_unreadable", str(error)[:500]) from None
+    if record.key != episode_id(event.facility, event.booking_number).encode():
+        # Its partition is not the booking's: another instance may hold the episode, so judging it here would split it.
+        raise ContractViolation("key_mismatch", "the record's key is not the episode id of its booking", "key")
+    return Fact(attributes.source, attributes.id, attributes.accepted_at, event)
+
+
+def detainer_of(record: ConsumerRecord) -> Detainer:
+    """The detainer version on a record of detainers.v1. Raises ContractViolation."""
+    try:
+        return _detainers.decode(record.value or b"")
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ContractViolation("detainer_unreadable", str(error)[:500]) from None
+
+
+def conflict_record(conflict: Conflict) -> OutRecord:
+    attributes = Attributes(
+        id=f"{conflict.conflict_id}.{conflict.version}",
+        source=SOURCE,
+        type=f"sallyport.conflict.{conflict.stage}.v1",
+        time=conflict.decided_at,
+        accepted_at=conflict.cause.accepted_at,
+    )
+    return OutRecord(
+        CONFLICTS_TOPIC,
+        conflict.detainer.detainer_id.encode(),
+        _encoder.encode(conflict),
+        encode_headers(attributes),
+    )
+
+
+def review_record(review: Review) -> OutRecord:
+    attributes = Attributes(
+        id=f"{review.review_id}.{review.version}",
+        source=SOURCE,
+        type=f"sallyport.review.{review.status}.v1",
+        time=review.decided_at,
+        accepted_at=review.cause.accepted_at,
+    )
+    return OutRecord(REVIEWS_TOPIC, review.review_id.encode(), _encoder.encode(review), encode_headers(attributes))
+
+
+def reject_of(record: ConsumerRecord, violation: ContractViolation, now: datetime) -> OutRecord:
+    """The reject that keeps an unreadable record, with its bytes (G1)."""
+    source = f"{record.topic}/{record.partition}/{record.offset}"
+    raw = record.value or b""
+    reject = Reject(
+        reject_id=reject_id(source, raw, violation.reason),
+        source=source,
+        edge="matcher",
+        code=violation.reason,
+        detail=violation.detail,
+        field=violation.field,
+        rejected_at=now,
+        raw=raw,
+    )
+    attributes = Attributes(reject.reject_id, SOURCE, "sallyport.reject.v1", now, now)
+    return OutRecord(REJECTS_TOPIC, source.encode(), _encoder.encode(reject), encode_headers(attributes))

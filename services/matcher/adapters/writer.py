@@ -1,0 +1,122 @@
+"""The transactional writer of one partition, and the reader that brings its state back.
+
+One transactional id a partition: starting the writer fences every earlier holder, so that an instance that lost
+its partition, and does not know it yet, cannot publish any more (G3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from services.matcher.adapters.changelog import PROGRESS_KEY, STATE_TOPIC, Progress, decode_progress, load_episode
+from services.matcher.domain.fold import PartitionState
+from services.platform.errors import BrokerUnavailable, Fenced
+from services.platform.kafka.clients import make_consumer, make_producer
+from services.platform.kafka.outlets import OutRecord
+from services.platform.settings import PlatformSettings
+
+__all__ = ["PartitionWriter", "read_state"]
+
+
+class PartitionWriter:
+    """Publishes everything of one transaction, or nothing of it."""
+
+    def __init__(self, settings: PlatformSettings, transactional_id: str, state_partition: int) -> None:
+        self._state_partition = state_partition
+        self._producer: AIOKafkaProducer = make_producer(
+            settings, transactional_id=transactional_id, max_batch_size=512 * 1024, retry_backoff_ms=10
+        )
+        self._timeout_s = 3 * settings.kafka_request_timeout_ms / 1000
+
+    async def start(self) -> None:
+        """Fence whoever held the partition before. Raises BrokerUnavailable."""
+        try:
+            await asyncio.wait_for(self._producer.start(), self._timeout_s)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._producer.stop()
+            raise BrokerUnavailable("the partition's writer cannot start") from error
+
+    async def stop(self) -> None:
+        """Close; a transaction that is open is aborted by the next holder."""
+        await self._producer.stop()
+
+    async def publish(self, records: Sequence[OutRecord]) -> int:
+        """Commit `records` as one transaction; returns the offset after the last one on the state partition.
+
+        Raises:
+            Fenced: another instance holds the partition.
+            BrokerUnavailable: it is not known to be committed; the state in memory must not be used any more.
+        """
+        try:
+            return await asyncio.wait_for(self._publish(records), self._timeout_s)
+        except ProducerFenced as error:
+            raise Fenced("another instance holds this partition") from error
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise BrokerUnavailable(f"the transaction did not commit: {type(error).__name__}") from error
+
+    async def _publish(self, records: Sequence[OutRecord]) -> int:
+        producer = self._producer
+        await producer.begin_transaction()
+        last: asyncio.Future[object] | None = None
+        for record in records:
+            future = await producer.send(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+                partition=record.partition,
+            )
+            if record.topic == STATE_TOPIC:
+                last = future
+        await producer.commit_transaction()
+        if last is None:
+            raise AssertionError("a transaction without progress")
+        metadata = await last
+        offset: int = metadata.offset  # type: ignore[attr-defined]
+        return offset + 1
+
+
+async def read_state(
+    settings: PlatformSettings, partition: int, state: PartitionState, progress: Progress, start: int
+) -> tuple[Progress, int]:
+    """Apply the committed changelog of a partition from offset `start` on to `state`.
+
+    Call it after the writer has started: then no earlier holder can add to what is read.
+
+    Returns:
+        The progress as it stands, and the offset up to which the changelog was read.
+
+    Raises:
+        BrokerUnavailable: the changelog cannot be read.
+    """
+    consumer = make_consumer(settings, fetch_max_wait_ms=50, max_partition_fetch_bytes=8 * 1024 * 1024)
+    tp = TopicPartition(STATE_TOPIC, partition)
+    newest: dict[bytes, bytes | None] = {}
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        end: int = (await consumer.end_offsets([tp]))[tp]
+        beginning: int = (await consumer.beginning_offsets([tp]))[tp]
+        consumer.seek(tp, max(start, beginning))
+        position = max(start, beginning)
+        while position < end:
+            for records in (await consumer.getmany(tp, timeout_ms=200)).values():
+                for record in records:
+                    newest[record.key] = record.value
+            position = await consumer.position(tp)
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"custody.state.v1/{partition} cannot be read: {type(error).__name__}") from error
+    finally:
+        await consumer.stop()
+    for key, value in newest.items():
+        if value is None:
+            continue
+        if key == PROGRESS_KEY:
+            progress = decode_progress(value)
+        else:
+            load_episode(state, value)
+    return progress, position

@@ -1,0 +1,130 @@
+"""The matcher's composition root: settings -> adapters -> domain. Nothing else builds objects."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from faststream.kafka import KafkaBroker
+
+from services.matcher.adapters.changelog import STATE_TOPIC
+from services.matcher.adapters.ownership import Ownership
+from services.matcher.adapters.records import CONFLICTS_TOPIC, REJECTS_TOPIC, REVIEWS_TOPIC, reject_of
+from services.matcher.domain.book import DetainerBook
+from services.matcher.domain.identity.exact import ExactEngine
+from services.matcher.settings import MatcherSettings
+from services.platform.errors import ContractViolation
+from services.platform.health import Health
+from services.platform.http.edge import Edge
+from services.platform.kafka.batches import subscribe
+from services.platform.kafka.clients import make_broker
+from services.platform.kafka.outlets import Outlet, declare
+from services.platform.kafka.progress import ConsumerProgress
+from services.platform.kafka.table import WholeTopic
+from services.platform.logs import get_logger
+from services.platform.metrics import REJECTS
+from services.platform.service import Stop, instance_name, run
+
+__all__ = ["MatcherService", "main"]
+
+log = get_logger(__name__)
+CUSTODY_TOPIC = "custody.events.v1"
+DETAINERS_TOPIC = "detainers.v1"
+
+
+class MatcherService:
+    """Custody events meet detainers, both ways round; conflicts and reviews come out."""
+
+    def __init__(self, settings: MatcherSettings, stop: Stop) -> None:
+        self._settings = settings
+        self._stop = stop
+        self.health = Health()
+        self.broker: KafkaBroker = make_broker(settings)
+        self._book = DetainerBook(ExactEngine())
+        self._book_read: asyncio.Future[None] | None = None
+        self._ownership = Ownership(
+            settings,
+            self._book,
+            consumer=self._custody_consumer,
+            spawn=stop.spawn,
+            book_ready=self._book_ready,
+            on_unreadable=self._keep_unreadable,
+        )
+        self._detainers = WholeTopic(
+            self.broker, DETAINERS_TOPIC, self._ownership.detainers, fatal=stop.fail, poll_ms=5
+        )
+        self._custody = subscribe(
+            self.broker,
+            CUSTODY_TOPIC,
+            self._ownership.custody,
+            fatal=stop.fail,
+            group_id=settings.group_id,
+            listener=self._ownership,
+            max_records=settings.max_poll_records,
+            poll_ms=5,
+            on_taken=self._ownership.taken,
+            description="Custody events of the partitions that this instance owns.",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            fetch_max_wait_ms=100,
+        )
+        declare(self.broker, [CONFLICTS_TOPIC, REVIEWS_TOPIC, STATE_TOPIC])
+        self._rejects = Outlet(settings, self.broker, [REJECTS_TOPIC])
+        self._progress = ConsumerProgress(
+            CUSTODY_TOPIC,
+            self._custody_consumer,
+            stall_after_s=settings.stall_after_s,
+            interval_s=settings.probe_interval_s,
+            handled=self._ownership.handled,
+        )
+        self.health.alive("custody", self._progress.check)
+        self.health.ready("detainers", self._detainers_read)
+        self.health.ready("partitions", self._ownership.ready)
+        self.edge = Edge("Sallyport matcher", self.health, host=settings.http_host, port=settings.http_port)
+
+    async def start(self) -> None:
+        await self.edge.start()
+        await self._rejects.start()
+        self._book_read = self._stop.spawn(self._detainers.caught_up(), "detainers-restore")
+        await self.broker.start()
+        self._stop.spawn(self._progress.run(), "custody-progress")
+        log.info("started")
+
+    async def stop(self, deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline_s
+        await self.broker.stop()  # takes no more; leaves the group, so that others begin to restore
+        await self._ownership.finish(max(0.0, until - loop.time() - 1))
+        await self._rejects.stop()
+        await self.edge.stop(max(0.1, until - loop.time()))
+
+    def _custody_consumer(self) -> AIOKafkaConsumer | None:
+        return self._custody.consumer
+
+    async def _book_ready(self) -> None:
+        if self._book_read is None:
+            raise AssertionError("a partition was assigned before the start")
+        await asyncio.shield(self._book_read)
+
+    def _detainers_read(self) -> str | None:
+        done = self._book_read is not None and self._book_read.done()
+        return None if done else "detainers not read yet"
+
+    def _keep_unreadable(self, record: ConsumerRecord, violation: ContractViolation) -> None:
+        log.error("detainer_unreadable", topic=record.topic, partition=record.partition, offset=record.offset)
+        REJECTS.labels(violation.reason).inc()
+        # Every instance reads the record, and each writes the same reject: one id, so it counts once.
+        self._stop.spawn(self._reject(record, violation), "reject")
+
+    async def _reject(self, record: ConsumerRecord, violation: ContractViolation) -> None:
+        errors = await self._rejects.send([reject_of(record, violation, datetime.now(UTC))])
+        if errors[0] is not None:
+            raise errors[0]
+
+
+def main() -> int:
+    """Run the matcher until SIGTERM; returns the exit status."""
+    settings = MatcherSettings()
+    settings = settings.model_copy(update={"instance": settings.instance or instance_name("matcher")})
+    return run("matcher", settings, lambda stop: MatcherService(settings, stop))

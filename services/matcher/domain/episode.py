@@ -1,0 +1,235 @@
+"""A custody episode: the facts that jails reported of one booking, and what they add up to.
+
+An episode keeps its facts, not a running state. Its view is computed from the set of facts, so that the order in
+which they came, and how often, cannot matter (G2):
+
+- the newest fact by (occurred_at, sequence) wins, and a void takes back one named fact (rule 8);
+- `booked` is the ground on which the others stand, whenever it comes (rule 7): it never undoes a release, since a
+  new admission has a new booking number (rule 17);
+- death ends everything (rule 6);
+- an inferred release says nothing new of somebody who is known to have left (rule 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from contracts.ids import episode_id
+from contracts.types.conflict import CustodyStatus, Release
+from contracts.types.custody import (
+    Booked,
+    CustodyEvent,
+    Died,
+    Escaped,
+    HeldElsewhere,
+    ReleaseCancelled,
+    Released,
+    ReleaseReason,
+    ReleaseScheduled,
+    Returned,
+    Transferred,
+    Updated,
+    Voided,
+)
+from contracts.types.person import Identifier, Person
+
+__all__ = ["Episode", "EpisodeView", "Fact", "FactId"]
+
+FactId = tuple[str, str]
+"""(source, event id): what names an event (CloudEvents 1.0, section 3.1)."""
+
+
+class Fact(Struct, frozen=True, omit_defaults=True):
+    """One custody event as it was accepted."""
+
+    source: str
+    event_id: str
+    accepted_at: Annotated[datetime, Meta(tz=True)]
+    event: CustodyEvent
+
+    @property
+    def id(self) -> FactId:
+        return (self.source, self.event_id)
+
+    @property
+    def order(self) -> tuple[datetime, int, str, str]:
+        """Which of two facts is the newer; the ids only make it total."""
+        return (self.event.occurred_at, self.event.sequence, self.source, self.event_id)
+
+
+class EpisodeView(Struct, frozen=True):
+    """What the facts add up to.
+
+    known: a booking is known and stands. voided: it was taken back. person None: nobody is named yet.
+    scheduled: the release that is coming, while custody lasts. ended: how custody ended, if it did.
+    ended_at: when. elsewhere and escape are no end of custody (rule 6).
+    """
+
+    status: CustodyStatus
+    person: Person | None
+    booked_at: datetime | None
+    voided: bool
+    first_at: datetime
+    scheduled: ReleaseScheduled | None
+    ended: Released | Transferred | Died | None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self.ended.occurred_at if self.ended is not None else None
+
+    def release(self) -> Release | None:
+        """The end of custody, scheduled or come about, as a conflict tells it."""
+        match self.ended:
+            case Released() as r:
+                return Release(
+                    released_at=r.occurred_at, reason=r.reason, released_to=r.released_to, inferred=r.inferred
+                )
+            case Transferred() as t:
+                return Release(released_at=t.occurred_at, to_facility=t.to_facility)
+            case Died() as d:
+                return Release(released_at=d.occurred_at)
+        if self.scheduled is not None:
+            s = self.scheduled
+            return Release(scheduled_for=s.scheduled_for, reason=s.reason, released_to=s.released_to)
+        return None
+
+
+class Episode:
+    """The facts of one booking. `add` is the only way in."""
+
+    __slots__ = ("_facts", "_view", "booking_number", "facility", "id")
+
+    def __init__(self, facility: str, booking_number: str) -> None:
+        self.facility = facility
+        self.booking_number = booking_number
+        self.id = episode_id(facility, booking_number)
+        self._facts: dict[FactId, Fact] = {}
+        self._view: EpisodeView | None = None
+
+    @property
+    def facts(self) -> list[Fact]:
+        """Every fact kept, in the order in which they came."""
+        return list(self._facts.values())
+
+    def add(self, fact: Fact) -> bool:
+        """Take a fact in; False if it was known. One id with two contents: the newer one stays (rule 8)."""
+        known = self._facts.get(fact.id)
+        if known is not None and (known.event == fact.event or _tie(known) >= _tie(fact)):
+            return False
+        self._facts[fact.id] = fact
+        self._view = None
+        return True
+
+    @property
+    def view(self) -> EpisodeView:
+        if self._view is None:
+            self._view = _view(self._facts)
+        return self._view
+
+
+def _tie(fact: Fact) -> tuple[datetime, int, bytes]:
+    return (fact.event.occurred_at, fact.event.sequence, msgspec.json.encode(fact.event))
+
+
+def _voided(facts: dict[FactId, Fact]) -> set[FactId]:
+    """The facts that are taken back. Newer voids are looked at first, so that a void can itself be taken back."""
+    voids = [fact for fact in facts.values() if isinstance(fact.event, Voided)]
+    gone: set[FactId] = set()
+    for fact in sorted(voids, key=lambda f: f.order, reverse=True):
+        if fact.id not in gone and isinstance(fact.event, Voided):
+            gone.add((fact.event.voids_source or fact.source, fact.event.voids_event))
+    return gone
+
+
+_NOT_TO_THE_COMMUNITY: Final[Mapping[ReleaseReason, CustodyStatus]] = {
+    ReleaseReason.COURT: CustodyStatus.HELD_ELSEWHERE,
+    ReleaseReason.HOSPITAL: CustodyStatus.HELD_ELSEWHERE,
+    ReleaseReason.TEMPORARY_ABSENCE: CustodyStatus.HELD_ELSEWHERE,
+    ReleaseReason.TRANSFER: CustodyStatus.TRANSFERRED,
+    ReleaseReason.ESCAPE: CustodyStatus.ESCAPED,
+    ReleaseReason.DEATH: CustodyStatus.DIED,
+}
+"""Some jails report every departure as a release; its reason says what it was (rule 6)."""
+
+_ENDED: Final = frozenset(
+    {CustodyStatus.RELEASED, CustodyStatus.INFERRED_RELEASE, CustodyStatus.TRANSFERRED, CustodyStatus.DIED}
+)
+
+
+def _status_after(event: CustodyEvent) -> CustodyStatus | None:
+    """The custody status that an event brings about; None where it says nothing of it."""
+    match event:
+        case Released():
+            plain = CustodyStatus.INFERRED_RELEASE if event.inferred else CustodyStatus.RELEASED
+            return _NOT_TO_THE_COMMUNITY.get(event.reason, plain)
+        case Transferred():
+            return CustodyStatus.TRANSFERRED
+        case Died():
+            return CustodyStatus.DIED
+        case HeldElsewhere():
+            return CustodyStatus.HELD_ELSEWHERE
+        case Escaped():
+            return CustodyStatus.ESCAPED
+        case Returned():
+            return CustodyStatus.IN_CUSTODY
+        case _:
+            return None
+
+
+def _view(facts: dict[FactId, Fact]) -> EpisodeView:
+    gone = _voided(facts) if len(facts) > 1 else set()
+    standing = [fact for fact in facts.values() if fact.id not in gone]
+    if len(standing) > 1:
+        standing.sort(key=lambda f: f.order)
+    status = CustodyStatus.IN_CUSTODY
+    ended: Released | Transferred | Died | None = None
+    scheduled: ReleaseScheduled | None = None
+    person: Person | None = None
+    booked_at: datetime | None = None
+    for fact in standing:
+        event = fact.event
+        match event:
+            case Booked():
+                booked_at = event.occurred_at
+                person = _merged(person, event.person)
+            case Updated():
+                person = _merged(person, event.person) if event.person is not None else person
+            case ReleaseScheduled():
+                scheduled = None if event.reason in _NOT_TO_THE_COMMUNITY else event
+            case ReleaseCancelled():
+                scheduled = None
+        after = _status_after(event)
+        if after is None or status is CustodyStatus.DIED:
+            continue
+        if isinstance(event, Released) and event.inferred and ended is not None:
+            continue
+        status = after
+        ended = event if after in _ENDED and isinstance(event, Released | Transferred | Died) else None
+    return EpisodeView(
+        status=status,
+        person=person,
+        booked_at=booked_at,
+        voided=booked_at is None and any(isinstance(facts[i].event, Booked) for i in gone if i in facts),
+        first_at=min(f.event.occurred_at for f in facts.values()),
+        scheduled=scheduled if ended is None else None,
+        ended=ended,
+    )
+
+
+def _merged(old: Person | None, new: Person) -> Person:
+    """Newest first, and nothing forgotten (rule 2), but for identifiers: a corrected one replaces its kind."""
+    if old is None:
+        return new
+    replaced = {(i.kind, i.issuer) for i in new.identifiers}
+    kept: list[Identifier] = [i for i in old.identifiers if (i.kind, i.issuer) not in replaced]
+    return Person(
+        names=[*new.names, *(n for n in old.names if n not in new.names)],
+        birth_dates=[*new.birth_dates, *(d for d in old.birth_dates if d not in new.birth_dates)],
+        sex=new.sex or old.sex,
+        identifiers=[*new.identifiers, *kept],
+    )

@@ -1,0 +1,56 @@
+"""The one interface through which the matcher asks whether two records are one person.
+
+Both sides of the join use it: an index of detainers is searched with a person in custody, and an index of people
+in custody with the person of a detainer. Implementations are pure and deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from contracts.types.conflict import Identity
+from contracts.types.person import Person
+
+__all__ = ["Candidate", "IdentityEngine", "IdentityIndex", "Prepared"]
+
+Prepared = Any
+"""A person as an engine wants it (normalised, hashed, …). Opaque to everyone else; never stored."""
+
+
+class Candidate(Struct, frozen=True):
+    """A record of the index that may be the person asked for, and how sure that is."""
+
+    record_id: str
+    identity: Identity
+
+
+class IdentityIndex(Protocol):
+    """Records that can be searched. A change is visible to the next search."""
+
+    def put(self, record_id: str, person: Prepared) -> None:
+        """Add the record, or replace it."""
+
+    def remove(self, record_id: str) -> None:
+        """Take the record out; unknown ids are of no concern."""
+
+    def search(self, person: Prepared) -> Iterable[Candidate]:
+        """Every record whose tier is above NONE, in an order that depends on the records only."""
+
+    def __len__(self) -> int:
+        """How many records there are."""
+
+
+class IdentityEngine(Protocol):
+    """Prepares people, makes indexes, and names the model that decides (G7)."""
+
+    @property
+    def model(self) -> str: ...
+
+    def prepare(self, person: Person) -> Prepared:
+        """Normalise once, search often."""
+
+    def new_index(self) -> IdentityIndex:
+        """An empty index."""
