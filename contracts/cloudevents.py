@@ -6,11 +6,13 @@ ingest took the input that the event goes back to, so that the end-to-end age ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
+
+from contracts.types.common import within_years
 
 __all__ = ["CONTENT_TYPE", "SPEC_VERSION", "Attributes", "decode_headers", "encode_headers", "rfc3339"]
 
@@ -35,7 +37,7 @@ class Attributes(Struct, frozen=True):
 
 
 def rfc3339(instant: datetime) -> str:
-    """UTC, microseconds, `Z`: one spelling for one instant."""
+    """UTC, microseconds, `Z`: one spelling for one instant. Needs an offset, and a year that UTC has too."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -54,35 +56,42 @@ def encode_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
     ]
 
 
-def decode_headers(headers: Iterable[tuple[str, bytes]]) -> Attributes:
-    """Read the attributes back.
+def decode_headers(headers: Iterable[tuple[str, bytes | None]]) -> Attributes:
+    """Read the attributes back. Of a header that is there twice the last one counts.
 
     Raises:
-        ValueError: an attribute is missing, is not UTF-8, is not a time, or the specversion is not 1.0.
+        ValueError: an attribute is missing, null, empty, not UTF-8 or not a time, or the specversion is not 1.0.
             The message names the attribute and never its value.
     """
     found = dict(headers)
     if found.get("ce_specversion") != b"1.0":
         raise ValueError("ce_specversion: must be 1.0")
+    return Attributes(
+        id=_text(found, "ce_id"),
+        source=_text(found, "ce_source"),
+        type=_text(found, "ce_type"),
+        time=_instant(found, "ce_time"),
+        accepted_at=_instant(found, "ce_acceptedtime"),
+    )
+
+
+def _text(found: Mapping[str, bytes | None], name: str) -> str:
+    raw = found.get(name)
+    if not raw:  # Kafka has headers whose value is null
+        raise ValueError(f"{name}: missing")
     try:
-        return Attributes(
-            id=found["ce_id"].decode(),
-            source=found["ce_source"].decode(),
-            type=found["ce_type"].decode(),
-            time=_instant("ce_time", found["ce_time"]),
-            accepted_at=_instant("ce_acceptedtime", found["ce_acceptedtime"]),
-        )
-    except KeyError as missing:
-        raise ValueError(f"{missing.args[0]}: missing") from None
+        return raw.decode()
     except UnicodeDecodeError:
-        raise ValueError("ce_*: not UTF-8") from None
+        raise ValueError(f"{name}: not UTF-8") from None
 
 
-def _instant(name: str, raw: bytes) -> datetime:
+def _instant(found: Mapping[str, bytes | None], name: str) -> datetime:
+    text = _text(found, name)
     try:
-        value = datetime.fromisoformat(raw.decode())
+        value = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{name}: not a time") from None
     if value.tzinfo is None:
         raise ValueError(f"{name}: has no offset")
+    within_years(**{name: value})
     return value

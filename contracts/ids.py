@@ -12,7 +12,9 @@ from hashlib import blake2b
 
 __all__ = ["conflict_id", "delivery_id", "detainer_id", "episode_id", "notice_id", "reject_id", "review_id"]
 
-_SEPARATOR = b"\x1f"  # ASCII unit separator: cannot be part of any field, so ("a", "bc") never meets ("ab", "c")
+# ASCII unit separator. Each id has a fixed count of parts, of which one at most (a booking number, an agency's own
+# reference, a source) is free text that could hold it; so ("a", "bc") never meets ("ab", "c").
+_SEPARATOR = b"\x1f"
 
 
 def _derive(prefix: str, *parts: str) -> str:

@@ -11,10 +11,11 @@ from msgspec import Meta, Struct
 Code = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}$",
+        pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}\Z",
         description="ORI (nine characters) or code of a facility or agency; never a name (rule 4).",
     ),
 ]
+# Patterns end in \Z and not in $: Python's $ also stands before a last newline, the $ of JSON Schema does not.
 Instant = Annotated[
     datetime,
     Meta(tz=True, description="RFC 3339 with an offset (rule 14)."),
@@ -45,7 +46,7 @@ EventId = Annotated[str, Meta(min_length=1, max_length=128, description="CloudEv
 SourceId = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9][a-z0-9._-]{1,63}$",
+        pattern=r"^[a-z0-9][a-z0-9._-]{1,63}\Z",
         description="Id of a registered source, as in its registry record.",
     ),
 ]
@@ -54,6 +55,24 @@ Version = Annotated[int, Meta(ge=1)]
 
 class Contract(Struct, frozen=True, omit_defaults=True):
     """Base of every record on a topic: immutable, and an absent field stays absent when written again."""
+
+
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2999
+
+
+def within_years(**instants: datetime | None) -> None:
+    """Refuse an instant of an input that lies outside the years 1900 to 2999; None is no instant.
+
+    A sentinel such as 9999-12-31T23:59:59-05:00 has no spelling in UTC, and would fail in every later place that
+    writes one: in a header, in the database of the notifier.
+
+    Raises:
+        ValueError: names the field and not its value; msgspec makes a ValidationError of it.
+    """
+    for name, instant in instants.items():
+        if instant is not None and not FIRST_YEAR <= instant.year <= LAST_YEAR:
+            raise ValueError(f"{name}: the year must lie between {FIRST_YEAR} and {LAST_YEAR}")
 
 
 class Tier(StrEnum):

@@ -37,10 +37,10 @@ __all__ = [
     "Stage",
 ]
 
-ConflictId = Annotated[str, Meta(pattern=r"^con_[a-z2-7]{24}$")]
-DetainerId = Annotated[str, Meta(pattern=r"^det_[a-z2-7]{24}$")]
-EpisodeId = Annotated[str, Meta(pattern=r"^epi_[a-z2-7]{24}$")]
-ReviewId = Annotated[str, Meta(pattern=r"^rev_[a-z2-7]{24}$")]
+ConflictId = Annotated[str, Meta(pattern=r"^con_[a-z2-7]{24}\Z")]
+DetainerId = Annotated[str, Meta(pattern=r"^det_[a-z2-7]{24}\Z")]
+EpisodeId = Annotated[str, Meta(pattern=r"^epi_[a-z2-7]{24}\Z")]
+ReviewId = Annotated[str, Meta(pattern=r"^rev_[a-z2-7]{24}\Z")]
 
 
 class Stage(StrEnum):
@@ -74,6 +74,7 @@ class RetractionReason(StrEnum):
     DETAINER_ENDED = "detainer_ended"
     IDENTITY_CHANGED = "identity_changed"
     BOOKING_VOIDED = "booking_voided"
+    CUSTODY_CORRECTED = "custody_corrected"
 
 
 class Evidence(Contract, kw_only=True, frozen=True):
@@ -155,7 +156,7 @@ class Conflict(Contract, kw_only=True, frozen=True):
     previous_stage: Stage | None = None
     release: Release | None = None
     retraction: RetractionReason | None = None
-    closed_because: Annotated[str, Meta(pattern=r"^(handed_over|custody_assumed|died)$")] | None = None
+    closed_because: Annotated[str, Meta(pattern=r"^(handed_over|custody_assumed|died)\Z")] | None = None
     custody_assumed_at: Annotated[Instant, Meta(description="When the lodging agency reported custody.")] | None = None
     time_to_custody_s: (
         Annotated[float, Meta(ge=0, description="Seconds from the release to the lodging agency's custody.")] | None

@@ -16,6 +16,7 @@ from contracts.types.common import (
     Sequence,
     ShortText,
     SourceId,
+    within_years,
 )
 from contracts.types.person import Person
 
@@ -82,6 +83,9 @@ class _CustodyEvent(Contract, tag_field="kind", kw_only=True, frozen=True):
     occurred_at: Instant
     sequence: Sequence = 0
 
+    def __post_init__(self) -> None:
+        within_years(occurred_at=self.occurred_at)
+
 
 class Booked(_CustodyEvent, tag="booked", kw_only=True, frozen=True):
     """Admission to custody."""
@@ -105,6 +109,9 @@ class ReleaseScheduled(_CustodyEvent, tag="release_scheduled", kw_only=True, fro
     released_to: (
         Annotated[Code, Meta(description="Agency that will take custody. NIEM nc:ReleaseRecipient.")] | None
     ) = None
+
+    def __post_init__(self) -> None:
+        within_years(occurred_at=self.occurred_at, scheduled_for=self.scheduled_for)
 
 
 class ReleaseCancelled(_CustodyEvent, tag="release_cancelled", kw_only=True, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from contracts.types.common import AgencyReference, Code, Contract, Instant, Sequence, ShortText
+from contracts.types.common import AgencyReference, Code, Contract, Instant, Sequence, ShortText, within_years
 from contracts.types.person import Person
 
 __all__ = [
@@ -64,7 +64,7 @@ class Detainer(Contract, kw_only=True, frozen=True):
     version, and the start of its end-to-end age.
     """
 
-    detainer_id: Annotated[str, Meta(pattern=r"^det_[a-z2-7]{24}$")]
+    detainer_id: Annotated[str, Meta(pattern=r"^det_[a-z2-7]{24}\Z")]
     agency: Code
     agency_reference: AgencyReference
     type: DetainerType
@@ -86,12 +86,18 @@ class _Command(Contract, tag_field="action", kw_only=True, frozen=True):
     occurred_at: Instant
     sequence: Sequence = 0
 
+    def __post_init__(self) -> None:
+        within_years(occurred_at=self.occurred_at)
+
 
 class _Full(_Command, kw_only=True, frozen=True):
     type: DetainerType
     intent: Intent
     person: Person
     expires_at: Instant | None = None
+
+    def __post_init__(self) -> None:
+        within_years(occurred_at=self.occurred_at, expires_at=self.expires_at)
 
 
 class Lodge(_Full, tag="lodge", kw_only=True, frozen=True):

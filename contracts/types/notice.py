@@ -20,7 +20,7 @@ from contracts.types.conflict import (
 
 __all__ = ["Channel", "Notice", "NoticeData", "NoticeEvent", "NoticeOutcome", "NoticeStatus"]
 
-NoticeId = Annotated[str, Meta(pattern=r"^ntc_[a-z2-7]{24}$")]
+NoticeId = Annotated[str, Meta(pattern=r"^ntc_[a-z2-7]{24}\Z")]
 
 
 class NoticeData(Contract, kw_only=True, frozen=True):
@@ -47,7 +47,7 @@ class NoticeData(Contract, kw_only=True, frozen=True):
 class Notice(Contract, kw_only=True, frozen=True):
     """The body of a webhook, in the shape of Standard Webhooks: type, timestamp, data."""
 
-    type: Annotated[str, Meta(pattern=r"^notice\.[a-z_]+$", description="`notice.` and the stage, or notice.ping.")]
+    type: Annotated[str, Meta(pattern=r"^notice\.[a-z_]+\Z", description="`notice.` and the stage, or notice.ping.")]
     timestamp: Instant
     data: NoticeData
 
@@ -85,7 +85,7 @@ class NoticeEvent(Contract, kw_only=True, frozen=True):
     recipient: Code
     outcome: NoticeOutcome
     at: Instant
-    delivery_id: Annotated[str, Meta(pattern=r"^dlv_[a-z2-7]{24}$")] | None = None
+    delivery_id: Annotated[str, Meta(pattern=r"^dlv_[a-z2-7]{24}\Z")] | None = None
     channel: Channel | None = None
     attempts: Annotated[int, Meta(ge=0)] | None = None
     acknowledgement: Literal["received", "will_pick_up", "declined"] | None = None

@@ -57,7 +57,7 @@ class Identifier(Contract, kw_only=True, frozen=True):
 
     kind: IdentifierKind
     value: Annotated[str, Meta(min_length=1, max_length=40)]
-    issuer: Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}$")] | None = None
+    issuer: Annotated[str, Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}\Z")] | None = None
 
 
 class Person(Contract, kw_only=True, frozen=True):
@@ -65,7 +65,7 @@ class Person(Contract, kw_only=True, frozen=True):
 
     names: Annotated[list[PersonName], Meta(max_length=50)] = []
     birth_dates: Annotated[
-        list[Annotated[str, Meta(pattern=r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$")]],
+        list[Annotated[str, Meta(pattern=r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?\Z")]],
         Meta(max_length=20, description="YYYY-MM-DD, or YYYY-MM or YYYY where that is all that is known."),
     ] = []
     sex: Sex | None = None

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 TimeZoneName = Annotated[
-    str, Meta(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", description="IANA name, such as America/New_York.")
+    str, Meta(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*\Z", description="IANA name, such as America/New_York.")
 ]
 Column = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -59,7 +59,7 @@ class RosterMapping(Contract, kw_only=True, frozen=True):
     sex: Column | None = None
     sex_codes: Annotated[dict[str, Literal["M", "F", "X", "U"]], Meta(description="The facility's own codes.")] = {}
     sid: Column | None = None
-    sid_state: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] | None = None
+    sid_state: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | None = None
     ucn: Column | None = None
     a_number: Column | None = None
     agency_local: Annotated[Column, Meta(description="The facility's permanent id of the person.")] | None = None
@@ -87,7 +87,7 @@ class Facility(Contract, tag_field="kind", tag="facility", kw_only=True, frozen=
 
     id: Code
     name: ShortText
-    state: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+    state: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
     time_zone: TimeZoneName
     operated_by: (
         Annotated[
@@ -109,7 +109,7 @@ class Source(Contract, tag_field="kind", tag="source", kw_only=True, frozen=True
     """
 
     id: SourceId
-    key_sha256: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]], Meta(max_length=4)]
+    key_sha256: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]], Meta(max_length=4)]
     facilities: Annotated[list[Code], Meta(max_length=2000)] = []
     agency: Code | None = None
     active: bool = True

@@ -17,14 +17,14 @@ class Reject(Contract, kw_only=True, frozen=True):
     A body larger than one record may hold is kept in parts, numbered from 1, under one reject id.
     """
 
-    reject_id: Annotated[str, Meta(pattern=r"^rej_[a-z2-7]{24}$")]
+    reject_id: Annotated[str, Meta(pattern=r"^rej_[a-z2-7]{24}\Z")]
     source: Annotated[
         ShortText, Meta(description="Registered source, or 'unauthenticated', or topic/partition/offset.")
     ]
     edge: Annotated[ShortText, Meta(description="Where it was refused, such as 'POST /v1/events' or 'matcher'.")]
     code: Annotated[
         str,
-        Meta(pattern=r"^[a-z][a-z0-9_]*$", description="Reason code, the same as in the answer to the sender."),
+        Meta(pattern=r"^[a-z][a-z0-9_]*\Z", description="Reason code, the same as in the answer to the sender."),
     ]
     detail: Text
     rejected_at: Instant
