@@ -30,7 +30,7 @@ def make_broker(settings: PlatformSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         enable_idempotence=True,
         acks="all",
-        log_level=10,  # its own account of every message is DEBUG here; ours names the event ids
+        logger=None,  # its own account of every message; ours names the event ids
     )
 
 
