@@ -53,7 +53,7 @@ SourceId = Annotated[
 Version = Annotated[int, Meta(ge=1)]
 
 
-class Contract(Struct, frozen=True, omit_defaults=True):
+class Contract(Struct, frozen=True, omit_defaults=True, gc=False):
     """Base of every record on a topic: immutable, and an absent field stays absent when written again."""
 
 

@@ -26,7 +26,7 @@ from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
 from services.platform.service import Stop, instance_name, run
 
-__all__ = ["MatcherService", "main"]
+__all__ = ["MatcherService", "describe", "main"]
 
 log = get_logger(__name__)
 CUSTODY_TOPIC = "custody.events.v1"
@@ -69,7 +69,7 @@ class MatcherService:
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             fetch_max_wait_ms=100,
         )
-        declare(self.broker, [CONFLICTS_TOPIC, REVIEWS_TOPIC, STATE_TOPIC])
+        declare(self.broker, [CONFLICTS_TOPIC, REVIEWS_TOPIC, STATE_TOPIC], reads=[STATE_TOPIC])
         self._rejects = Outlet(settings, self.broker, [REJECTS_TOPIC])
         self._progress = ConsumerProgress(
             CUSTODY_TOPIC,
@@ -121,6 +121,11 @@ class MatcherService:
         errors = await self._rejects.send([reject_of(record, violation, datetime.now(UTC))])
         if errors[0] is not None:
             raise errors[0]
+
+
+def describe() -> MatcherService:
+    """The matcher as composed from default settings, never started: what its documents are generated from."""
+    return MatcherService(MatcherSettings(), Stop())
 
 
 def main() -> int:

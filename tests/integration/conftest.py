@@ -16,6 +16,7 @@ import pytest
 
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
+from tests.support.kafka import fresh_topics
 
 _HERE = Path(__file__).parent
 
@@ -52,3 +53,10 @@ async def database_url(stack: StackInfo, suffix: str) -> AsyncIterator[str]:
         await admin.execute(f"drop database {name} with (force)")
     finally:
         await admin.close()
+
+
+@pytest.fixture(scope="module")
+def topics(stack: StackInfo) -> StackInfo:
+    """The topics of contracts/topics.yaml, fresh for the module: what was in them before is deleted."""
+    fresh_topics(stack.kafka_bootstrap_servers)
+    return stack

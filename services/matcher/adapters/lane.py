@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.changelog import PROGRESS_KEY, STATE_TOPIC, Progress, encode_episode, encode_progress
-from services.matcher.adapters.records import conflict_record, fact_of, reject_of, review_record
+from services.matcher.adapters.records import conflict_record, custody_input_of, reject_of, review_record
 from services.matcher.adapters.writer import PartitionWriter, read_state
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.fold import CustodyInput, DetainerInput, PartitionState, evolve
@@ -145,7 +145,8 @@ class Lane:
         """Detainers that the book holds in a new version."""
         if not self.serving:
             return  # the restore asks the book for all that the partition has not seen
-        self._detainers.update(dict.fromkeys(detainer_ids))
+        if self._state.episodes:
+            self._detainers.update(dict.fromkeys(detainer_ids))
         self._judged.update(positions)
         self._wake.set()
 
@@ -177,7 +178,8 @@ class Lane:
         self._custody.clear()
         self._room.set()
         seen = {int(p): offset for p, offset in self.progress.detainers.items()}
-        self._detainers = dict.fromkeys(self._book.since(seen))
+        # A partition without episodes has nothing to judge a detainer against, whatever it has not seen.
+        self._detainers = dict.fromkeys(self._book.since(seen)) if self._state.episodes else {}
         self._judged = seen | self._book_position()
         self.epoch += 1
         self.serving = True
@@ -227,7 +229,7 @@ class Lane:
             record = self._custody.popleft()
             offset = record.offset + 1
             try:
-                judged.append(CustodyInput(fact_of(record)))
+                judged.append(custody_input_of(record))
             except ContractViolation as violation:
                 out.append(reject_of(record, violation, now))
                 REJECTS.labels(violation.reason).inc()

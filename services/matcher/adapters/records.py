@@ -15,6 +15,7 @@ from contracts.types.custody import CustodyEvent
 from contracts.types.detainer import Detainer
 from contracts.types.reject import Reject
 from services.matcher.domain.episode import Fact
+from services.matcher.domain.fold import CustodyInput
 from services.platform.errors import ContractViolation
 from services.platform.kafka.outlets import OutRecord
 
@@ -23,8 +24,8 @@ __all__ = [
     "REJECTS_TOPIC",
     "REVIEWS_TOPIC",
     "conflict_record",
+    "custody_input_of",
     "detainer_of",
-    "fact_of",
     "reject_of",
     "review_record",
 ]
@@ -39,8 +40,8 @@ _events = msgspec.json.Decoder(CustodyEvent)
 _detainers = msgspec.json.Decoder(Detainer)
 
 
-def fact_of(record: ConsumerRecord) -> Fact:
-    """The custody fact that a record of custody.events.v1 carries.
+def custody_input_of(record: ConsumerRecord) -> CustodyInput:
+    """The custody event that a record of custody.events.v1 carries.
 
     Raises:
         ContractViolation: it is not what the contract says, or its key is not that of its booking.
@@ -50,10 +51,11 @@ def fact_of(record: ConsumerRecord) -> Fact:
         event = _events.decode(record.value or b"")
     except (msgspec.DecodeError, ValueError) as error:
         raise ContractViolation("custody_event_unreadable", str(error)[:500]) from None
-    if record.key != episode_id(event.facility, event.booking_number).encode():
+    episode = episode_id(event.facility, event.booking_number)
+    if record.key != episode.encode():
         # Its partition is not the booking's: another instance may hold the episode, so judging it here would split it.
         raise ContractViolation("key_mismatch", "the record's key is not the episode id of its booking", "key")
-    return Fact(attributes.source, attributes.id, attributes.accepted_at, event)
+    return CustodyInput(Fact(attributes.source, attributes.id, attributes.accepted_at, event), episode)
 
 
 def detainer_of(record: ConsumerRecord) -> Detainer:

@@ -44,7 +44,7 @@ FactId = tuple[str, str]
 """(source, event id): what names an event (CloudEvents 1.0, section 3.1)."""
 
 
-class Fact(Struct, frozen=True, omit_defaults=True):
+class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
     """One custody event as it was accepted."""
 
     source: str
@@ -62,7 +62,7 @@ class Fact(Struct, frozen=True, omit_defaults=True):
         return (self.event.occurred_at, self.event.sequence, self.source, self.event_id)
 
 
-class EpisodeView(Struct, frozen=True):
+class EpisodeView(Struct, frozen=True, gc=False):
     """What the facts add up to.
 
     known: a booking is known and stands. voided: it was taken back. person None: nobody is named yet.
@@ -104,10 +104,10 @@ class Episode:
 
     __slots__ = ("_facts", "_view", "booking_number", "facility", "id")
 
-    def __init__(self, facility: str, booking_number: str) -> None:
+    def __init__(self, facility: str, booking_number: str, known_id: str | None = None) -> None:
         self.facility = facility
         self.booking_number = booking_number
-        self.id = episode_id(facility, booking_number)
+        self.id = known_id or episode_id(facility, booking_number)
         self._facts: dict[FactId, Fact] = {}
         self._view: EpisodeView | None = None
 

@@ -49,13 +49,14 @@ class Pair(Struct, omit_defaults=True):
     review_identity: Identity | None = None
 
 
-class CustodyInput(Struct, frozen=True):
-    """A custody event of this partition."""
+class CustodyInput(Struct, frozen=True, gc=False):
+    """A custody event of this partition, and the id of its episode."""
 
     fact: Fact
+    episode_id: str
 
 
-class DetainerInput(Struct, frozen=True):
+class DetainerInput(Struct, frozen=True, gc=False):
     """A detainer that the book now holds in a new version."""
 
     detainer_id: str
@@ -102,17 +103,18 @@ class PartitionState:
         """Episodes that have a pair with this detainer."""
         return self._by_detainer.get(detainer_id, set())
 
-    def reindex(self, episode: Episode) -> bool:
-        """Bring the index up to date with the episode; whether its person is another than before."""
+    def reindex(self, episode: Episode) -> Prepared | None:
+        """Bring the index up to date with the episode; its person, if that is another than before, else None."""
         person = episode.view.person
-        if person is None or self._indexed.get(episode.id) == person:
-            if person is None and self._indexed.pop(episode.id, None) is not None:
-                self._index.remove(episode.id)
-                return True
-            return False
+        known = self._indexed.get(episode.id)
+        if person is known or person == known:
+            return None
+        if person is None:
+            person = Person()  # who it was is not known any more: indexed as nobody
+        prepared = self.book.engine.prepare(person)
         self._indexed[episode.id] = person
-        self._index.put(episode.id, self.book.engine.prepare(person))
-        return True
+        self._index.put(episode.id, prepared)
+        return prepared
 
     def link(self, episode_id: str, detainer_id: str, pair: Pair) -> None:
         self.pairs.setdefault(episode_id, {})[detainer_id] = pair
@@ -123,24 +125,26 @@ def evolve(state: PartitionState, given: CustodyInput | DetainerInput, now: date
     """Take one input in. `state` is changed in place; whoever calls makes outputs and state durable together."""
     out = Outputs(conflicts=[], reviews=[], changed=set())
     match given:
-        case CustodyInput(fact=fact):
-            _custody(state, fact, now, out)
+        case CustodyInput():
+            _custody(state, given, now, out)
         case DetainerInput(detainer_id=detainer_id):
             _detainer(state, detainer_id, now, out)
     return out
 
 
-def _custody(state: PartitionState, fact: Fact, now: datetime, out: Outputs) -> None:
-    episode = Episode(fact.event.facility, fact.event.booking_number)
-    episode = state.episodes.setdefault(episode.id, episode)
+def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Outputs) -> None:
+    fact = given.fact
+    episode = state.episodes.get(given.episode_id)
+    if episode is None:
+        episode = Episode(fact.event.facility, fact.event.booking_number, given.episode_id)
+        state.episodes[episode.id] = episode
     if not episode.add(fact):
         return
     out.changed.add(episode.id)
-    person_changed = state.reindex(episode)
+    person = state.reindex(episode)
+    if person is not None:
+        _identify(state, episode.id, person, state.pairs.get(episode.id, {}))
     pairs = state.pairs.get(episode.id)
-    if person_changed:
-        _identify(state, episode, pairs or {})
-        pairs = state.pairs.get(episode.id)
     if not pairs:
         return
     cause = Cause(
@@ -154,11 +158,11 @@ def _custody(state: PartitionState, fact: Fact, now: datetime, out: Outputs) -> 
         _judge(state, episode, detainer_id, pairs[detainer_id], cause, now, out)
 
 
-def _identify(state: PartitionState, episode: Episode, known: dict[str, Pair]) -> None:
+def _identify(state: PartitionState, episode_id: str, person: Prepared, known: dict[str, Pair]) -> None:
     """Ask anew which detainers may be lodged on the episode's person."""
-    person = episode.view.person
-    found = {c.record_id: c.identity for c in state.book.search(state.book.engine.prepare(person))} if person else {}
-    _update_identities(state, episode.id, known, found, state.book.engine.model)
+    found = {c.record_id: c.identity for c in state.book.search(person)}
+    if found or known:
+        _update_identities(state, episode_id, known, found, state.book.engine.model)
 
 
 def _update_identities(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.ids import episode_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Conflict, Review, ReviewStatus, Stage
 from contracts.types.custody import (
@@ -27,9 +28,10 @@ from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput, DetainerInput, PartitionState, evolve
 from services.matcher.domain.identity.exact import ExactEngine
-from tests.unit.matcher.people import AGENCY, at, detainer, fact, person
+from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person
 
 LOOK_BACK = timedelta(days=30)
+EPISODE = episode_id(FACILITY, BOOKING)
 
 
 class World:
@@ -45,7 +47,7 @@ class World:
     def take(self, *inputs: Fact | Detainer) -> World:
         for given_input in inputs:
             if isinstance(given_input, Fact):
-                out = evolve(self.state, CustodyInput(given_input), at(1000))
+                out = evolve(self.state, CustodyInput(given_input, EPISODE), at(1000))
             else:
                 self._offset += 1
                 self.book.put(given_input, 0, self._offset)

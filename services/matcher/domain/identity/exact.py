@@ -27,17 +27,18 @@ _SID, _UCN, _A_NUMBER, _LOCAL, _NAME = "sid", "ucn", "a_number", "agency_local",
 _FINGERPRINT: Final = frozenset({_SID, _UCN})
 _NOT_ALNUM = re.compile(r"[^A-Z0-9]")
 
-Key = tuple[str, str]
-"""(kind, normalised value with its issuer)."""
+Key = str
+"""`kind:issuer:value`, normalised. One string rather than a tuple: strings are no work for the garbage collector, and
+an index holds millions."""
 
 
-class ExactPerson(Struct, frozen=True):
+class ExactPerson(Struct, frozen=True, gc=False):
     """A person reduced to what is compared.
 
     keys: what the index is searched by. sids: state -> normalised SIDs. ucns: normalised UCNs.
     """
 
-    keys: frozenset[Key]
+    keys: tuple[Key, ...]
     sids: dict[str, frozenset[str]]
     ucns: frozenset[str]
     surnames: frozenset[str]
@@ -85,7 +86,7 @@ def prepare(person: Person) -> ExactPerson:
         if normalised is None:
             continue
         kind, issuer, value = normalised
-        keys.add((kind, f"{issuer}:{value}"))
+        keys.add(f"{kind}:{issuer}:{value}")
         if kind == _SID:
             sids[issuer] = sids.get(issuer, frozenset()) | {value}
         elif kind == _UCN:
@@ -99,14 +100,23 @@ def prepare(person: Person) -> ExactPerson:
         surnames.add(surname)
         given = _folded(name.given) if name.given else ""
         if given:
-            keys.update((_NAME, f"{surname}|{given}|{date}") for date in whole_dates)
+            keys.update([f"{_NAME}:{surname}|{given}:{date}" for date in whole_dates])
     sex = person.sex if person.sex in (Sex.MALE, Sex.FEMALE) else None
-    return ExactPerson(frozenset(keys), sids, frozenset(ucns), frozenset(surnames), frozenset(person.birth_dates), sex)
+    return ExactPerson(
+        keys=tuple(sorted(keys)),
+        sids=sids,
+        ucns=frozenset(ucns),
+        surnames=frozenset(surnames),
+        birth_dates=frozenset(person.birth_dates),
+        sex=sex,
+    )
+        tuple(sorted(keys)), sids, frozenset(ucns), frozenset(surnames), frozenset(person.birth_dates), sex
+    )
 
 
-def _assess(a: ExactPerson, b: ExactPerson, agreeing: frozenset[Key]) -> Identity:
+def _assess(a: ExactPerson, b: ExactPerson, agreeing: list[Key]) -> Identity:
     """The tier of two people who share at least one key, with its reasons."""
-    kinds = {kind for kind, _ in agreeing}
+    kinds = {key.partition(":")[0] for key in agreeing}
     evidence = [Evidence(field=kind, outcome="agrees") for kind in sorted(kinds)]
     vetoes = [
         f"two SIDs of {state}"
@@ -174,15 +184,15 @@ class ExactIndex(IdentityIndex):
                     self._by_key[key] = next(iter(there))
 
     def search(self, person: ExactPerson) -> Iterable[Candidate]:
-        found: dict[str, set[Key]] = {}
+        found: dict[str, list[Key]] = {}
         for key in person.keys:
             there = self._by_key.get(key)
             if there is None:
                 continue
             for record_id in (there,) if isinstance(there, str) else there:
-                found.setdefault(record_id, set()).add(key)
+                found.setdefault(record_id, []).append(key)
         return [
-            Candidate(record_id, _assess(person, self._people[record_id], frozenset(found[record_id])))
+            Candidate(record_id, _assess(person, self._people[record_id], found[record_id]))
             for record_id in sorted(found)
         ]
 

@@ -1,0 +1,1 @@
+"""The matcher against its ceiling and against a stream processor's join: `python -m tests.benchmark matcher`."""
