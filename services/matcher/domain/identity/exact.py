@@ -110,8 +110,6 @@ def prepare(person: Person) -> ExactPerson:
         birth_dates=frozenset(person.birth_dates),
         sex=sex,
     )
-        tuple(sorted(keys)), sids, frozenset(ucns), frozenset(surnames), frozenset(person.birth_dates), sex
-    )
 
 
 def _assess(a: ExactPerson, b: ExactPerson, agreeing: list[Key]) -> Identity:
