@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-__all__ = ["TopicSpec", "load_schema", "load_topics"]
+__all__ = ["TopicSpec", "load_schema", "load_topics", "schema_under"]
 
 _ROOT = files("contracts")
 
@@ -59,3 +59,22 @@ def load_schema(file_name: str) -> dict[str, Any]:
     """One JSON Schema, such as `conflict.v1.json`."""
     schema: dict[str, Any] = json.loads(_ROOT.joinpath("schemas", file_name).read_text("utf-8"))
     return schema
+
+
+def schema_under(file_name: str, pointer: str) -> dict[str, Any]:
+    """The schema as a part of a larger document, in which it lies at `pointer`, such as `#/components/schemas/x`.
+
+    Its own `#/` references point there too; `$schema` and `$id`, which belong to a document, are left out.
+    """
+    moved: dict[str, Any] = _moved(load_schema(file_name), pointer + "/")
+    return moved
+
+
+def _moved(node: Any, under: str) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: under + value.removeprefix("#/") if key == "$ref" else _moved(value, under)
+            for key, value in node.items()
+            if key not in ("$schema", "$id")
+        }
+    return [_moved(item, under) for item in node] if isinstance(node, list) else node

@@ -11,7 +11,7 @@ from typing import Any
 import prometheus_client
 from aiohttp import web
 
-from contracts.catalog import load_schema
+from contracts.catalog import schema_under
 from services.platform.errors import SallyportError
 from services.platform.health import Health
 from services.platform.http.problems import PROBLEM_SCHEMA, json_response, problem, problem_of
@@ -21,6 +21,14 @@ from services.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 __all__ = ["Edge", "Route"]
 
 log = get_logger(__name__)
+_VERDICT: dict[str, Any] = {
+    "type": "object",
+    "required": ["ok", "wrong"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "wrong": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,16 +70,50 @@ class Edge:
         self._title = title
         self._health = health
         self._host, self._port = host, port
-        self._routes = list(routes)
+        self._routes = [*routes, *self._own_routes()]
         self._app = web.Application(client_max_size=max_body_bytes, middlewares=[_answer_errors])
         for route in self._routes:
             self._app.router.add_route(route.method, route.path, route.handler)
-        self._app.router.add_get("/livez", self._livez)
-        self._app.router.add_get("/readyz", self._readyz)
-        self._app.router.add_get("/metrics", _metrics)
-        self._app.router.add_get("/openapi.json", self._openapi)
         self._runner: web.AppRunner | None = None
         self.port = port
+
+    def _own_routes(self) -> list[Route]:
+        """What every edge has, for whoever operates it; open, since it is not reachable from outside."""
+        wrong = "`wrong` says what is, by check."
+        return [
+            Route(
+                "GET",
+                "/livez",
+                self._livez,
+                "Whether a restart would not help: the consumers move, or idle rightly",
+                responses={200: ("Alive.", _VERDICT), 503: (f"Not alive; {wrong}", _VERDICT)},
+                secured=False,
+            ),
+            Route(
+                "GET",
+                "/readyz",
+                self._readyz,
+                "Whether it can do its work now: restored, migrated",
+                responses={200: ("Ready.", _VERDICT), 503: (f"Not ready; {wrong}", _VERDICT)},
+                secured=False,
+            ),
+            Route(
+                "GET",
+                "/metrics",
+                _metrics,
+                "Metrics in the text format of Prometheus",
+                responses={200: ("The metrics, text/plain.", None)},
+                secured=False,
+            ),
+            Route(
+                "GET",
+                "/openapi.json",
+                self._openapi,
+                "This document",
+                responses={200: ("The OpenAPI 3.1 document of this edge.", {"type": "object"})},
+                secured=False,
+            ),
+        ]
 
     async def start(self) -> None:
         """Listen. `port` is the real one from then on."""
@@ -109,7 +151,8 @@ class Edge:
                 "responses": {
                     str(status): _response(schemas, status, meaning, schema)
                     for status, (meaning, schema) in route.responses.items()
-                },
+                }
+                | {"default": _response(schemas, 500, "Anything else: a problem, with its code.", None)},
             }
             names = re.findall(r"{(\w+)[^}]*}", route.path)
             operation["parameters"] = [
@@ -152,19 +195,8 @@ def _schema(schemas: dict[str, Any], schema: Mapping[str, Any] | str) -> dict[st
         return dict(schema)
     name = schema.removesuffix(".json")
     if name not in schemas:
-        schemas[name] = _moved(load_schema(schema), f"#/components/schemas/{name}/")
+        schemas[name] = schema_under(schema, f"#/components/schemas/{name}")
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _moved(node: Any, under: str) -> Any:
-    """A schema with its own `#/` references pointing to where it now lies."""
-    if isinstance(node, dict):
-        return {
-            key: under + value.removeprefix("#/") if key == "$ref" else _moved(value, under)
-            for key, value in node.items()
-            if key not in ("$schema", "$id")
-        }
-    return [_moved(item, under) for item in node] if isinstance(node, list) else node
 
 
 def _response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -15,7 +16,7 @@ from services.platform.errors import BrokerUnavailable
 from services.platform.kafka.clients import make_producer
 from services.platform.settings import PlatformSettings
 
-__all__ = ["OutRecord", "Outlet", "declare"]
+__all__ = ["OutRecord", "Outlet", "declare", "declared_reads"]
 
 
 class OutRecord(Struct, frozen=True):
@@ -28,12 +29,24 @@ class OutRecord(Struct, frozen=True):
     partition: int | None = None
 
 
-def declare(broker: KafkaBroker, topics: Iterable[str]) -> frozenset[str]:
-    """Make the topics part of what `broker` says it publishes to."""
+def declare(broker: KafkaBroker, topics: Iterable[str], *, reads: Iterable[str] = ()) -> frozenset[str]:
+    """Make the topics part of what `broker` says it publishes to; returns them.
+
+    reads: topics that the service reads past the broker, with a consumer of its own (a changelog being restored).
+    """
     names = frozenset(topics)
     for topic in sorted(names):
         broker.publisher(topic, title=f"{topic}.out")
+    _READS.setdefault(broker, set()).update(reads)
     return names
+
+
+def declared_reads(broker: KafkaBroker) -> frozenset[str]:
+    """The `reads` of every `declare` on this broker."""
+    return frozenset(_READS.get(broker, ()))
+
+
+_READS: WeakKeyDictionary[KafkaBroker, set[str]] = WeakKeyDictionary()
 
 
 class Outlet:
