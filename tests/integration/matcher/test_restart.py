@@ -1,0 +1,269 @@
+"""G1 to G3 on a real Kafka: the matcher is killed, joined, stopped and woken under a stream of events; a committed
+reader (kafka-python, an independent client) sees each conflict version once, without gaps, ending where it must."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer
+
+from contracts.cloudevents import Attributes, encode_headers
+from contracts.ids import conflict_id, detainer_id, episode_id
+from contracts.types.conflict import Conflict, Stage
+from contracts.types.custody import Booked, CustodyEvent, Released, ReleaseScheduled
+from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
+from contracts.types.person import Identifier, IdentifierKind, Person, PersonName
+from contracts.types.reject import Reject
+from deploy.demo.processes import ProcessGroup, ServiceProcess
+from deploy.devstack.processes import wait_until
+from deploy.devstack.stack import StackInfo
+from tests.support.kafka import fresh_topics
+
+FACILITY, AGENCY = "CTHRTFD00", "MAICE0001"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PEOPLE = 300
+DETAINED = 60
+FAST = {"SALLYPORT_SESSION_TIMEOUT_MS": "6000", "SALLYPORT_FENCED_RETRY_S": "2", "SALLYPORT_PROGRESS_FLUSH_S": "1"}
+
+
+def _person(number: int) -> Person:
+    return Person(
+        names=[PersonName(surname=f"Marrowby{number}", given="Tolland")],
+        birth_dates=["1988-02-03"],
+        identifiers=[Identifier(kind=IdentifierKind.SID, value=f"55{number:05}", issuer="CT")],
+    )
+
+
+def _life(number: int) -> list[CustodyEvent]:
+    """A booking, a scheduled release, a release; every fifth person is handed to the agency that lodged."""
+    booked = START + timedelta(minutes=number)
+    to = AGENCY if number % 5 == 0 else None
+    common = {"facility": FACILITY, "booking_number": f"B{number}"}
+    return [
+        Booked(**common, occurred_at=booked, person=_person(number)),
+        ReleaseScheduled(**common, occurred_at=booked + timedelta(days=1), scheduled_for=booked + timedelta(days=2)),
+        Released(**common, occurred_at=booked + timedelta(days=2), released_to=to),
+    ]
+
+
+def _detainer(number: int) -> Detainer:
+    reference = f"D{number}"
+    return Detainer(
+        detainer_id=detainer_id(AGENCY, reference),
+        agency=AGENCY,
+        agency_reference=reference,
+        type=DetainerType.IMMIGRATION,
+        intent=Intent.HOLD,
+        state=DetainerState.ACTIVE,
+        person=_person(number),
+        lodged_at=START - timedelta(days=1),
+        occurred_at=START - timedelta(days=1),
+        accepted_at=START,
+    )
+
+
+class Feed:
+    """Writes the detainers and the lives as ingest would: half of the detainers first, the rest in a seeded order, with
+    repeats."""
+
+    def __init__(self, bootstrap: str, seed: int) -> None:
+        self._bootstrap = bootstrap
+        rng = random.Random(seed)
+        events = [(number, index, event) for number in range(PEOPLE) for index, event in enumerate(_life(number))]
+        rng.shuffle(events)  # releases before bookings among them (rule 7)
+        self._inputs: list[tuple[int, int, CustodyEvent] | Detainer] = [_detainer(n) for n in range(0, DETAINED, 2)]
+        late: list[tuple[int, int, CustodyEvent] | Detainer] = [_detainer(n) for n in range(1, DETAINED, 2)]
+        self._inputs += sorted([*events, *events[:100], *late], key=lambda _: rng.random())
+
+    async def run(self, during: Callable[[float], None], pace_s: float = 0.004) -> None:
+        """Send everything, paced, so that what happens to the matcher happens in the middle. `during` is told which
+        share is sent."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True)
+        await producer.start()
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        try:
+            for count, given in enumerate(self._inputs):
+                await asyncio.sleep(max(0.0, begin + count * pace_s - loop.time()))
+                await self._send(producer, given)
+                if count % 50 == 0:
+                    await asyncio.to_thread(during, count / len(self._inputs))
+                    begin = loop.time() - count * pace_s
+            await producer.flush()
+        finally:
+            await producer.stop()
+
+    async def _send(self, producer: AIOKafkaProducer, given: tuple[int, int, CustodyEvent] | Detainer) -> None:
+        if isinstance(given, Detainer):
+            await producer.send("detainers.v1", key=given.detainer_id.encode(), value=msgspec.json.encode(given))
+            return
+        number, index, event = given
+        key = episode_id(event.facility, event.booking_number).encode()
+        attributes = Attributes(f"ev-{number}-{index}", "test-jms", "sallyport.custody.v1", event.occurred_at, START)
+        await producer.send(
+            "custody.events.v1", key=key, value=msgspec.json.encode(event), headers=encode_headers(attributes)
+        )
+
+
+EXPECTED = {
+    conflict_id(detainer_id(AGENCY, f"D{n}"), episode_id(FACILITY, f"B{n}")): (
+        Stage.CLOSED if n % 5 == 0 else Stage.RELEASED
+    )
+    for n in range(DETAINED)
+}
+
+
+def committed(bootstrap: str, topic: str = "conflicts.v1") -> list[bytes]:
+    """Every record that a committed reader sees, in the order of its partitions."""
+    reader = KafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        group_id=None,
+    )
+    try:
+        got: list[bytes] = []
+        until = time.monotonic() + 30
+        partitions: set[object] = set()
+        while not partitions and time.monotonic() < until:
+            reader.poll(timeout_ms=100)
+            partitions = reader.assignment()
+        reader.seek_to_beginning(*partitions)
+        ends = reader.end_offsets(list(partitions))
+        while any(reader.position(p) < end for p, end in ends.items()) and time.monotonic() < until:
+            for records in reader.poll(timeout_ms=200).values():
+                got += [record.value for record in records]
+        return got
+    finally:
+        reader.close()
+
+
+def finals(versions: list[Conflict]) -> dict[str, Stage]:
+    """The newest stage of each conflict, after a check that its versions are 1, 2, … n, each once and in order."""
+    seen: dict[str, list[Conflict]] = {}
+    for conflict in versions:
+        seen.setdefault(conflict.conflict_id, []).append(conflict)
+    for conflict, got in seen.items():
+        assert [c.version for c in got] == list(range(1, len(got) + 1)), conflict
+    return {conflict: got[-1].stage for conflict, got in seen.items()}
+
+
+def assert_settles(bootstrap: str) -> None:
+    """The conflicts reach what the feed's script says; then nothing is missing, repeated or extra."""
+
+    def settled() -> bool:
+        return finals([msgspec.json.decode(v, type=Conflict) for v in committed(bootstrap)]) == EXPECTED
+
+    assert wait_until(settled, seconds=60, every_s=0.5), finals(
+        [msgspec.json.decode(v, type=Conflict) for v in committed(bootstrap)]
+    )
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[ProcessGroup]:
+    with ProcessGroup(tmp_path) as processes:
+        yield processes
+
+
+@pytest.fixture
+def bootstrap(stack: StackInfo) -> str:
+    fresh_topics(stack.kafka_bootstrap_servers)
+    return stack.kafka_bootstrap_servers
+
+
+def _matcher(group: ProcessGroup, stack: StackInfo, name: str = "matcher") -> ServiceProcess:
+    matcher = group.service("matcher", {**stack.environ(), **FAST}, name=name)
+    matcher.start()
+    matcher.wait_ready()
+    return matcher
+
+
+async def test_kill_nine_at_any_moment(bootstrap: str, stack: StackInfo, group: ProcessGroup) -> None:
+    matcher = _matcher(group, stack)
+    rng = random.Random(4)
+    kills = sorted(rng.uniform(0.05, 0.95) for _ in range(5))
+
+    def during(share: float) -> None:
+        if kills and share >= kills[0]:
+            kills.pop(0)
+            matcher.kill()
+            matcher.start()
+
+    await Feed(bootstrap, seed=1).run(during)
+    assert matcher.starts == 6
+    assert_settles(bootstrap)
+    assert matcher.terminate() == 0
+
+
+async def test_instances_join_and_leave(bootstrap: str, stack: StackInfo, group: ProcessGroup) -> None:
+    first = _matcher(group, stack, "first")
+    second = group.service("matcher", {**stack.environ(), **FAST}, name="second")
+
+    def during(share: float) -> None:
+        if share > 0.25 and not second.starts:
+            second.start()
+            second.wait_ready()
+        if share > 0.6 and first.exit_status is None:
+            assert first.terminate() == 0
+
+    await Feed(bootstrap, seed=2).run(during)
+    assert_settles(bootstrap)
+    assert second.is_running
+
+
+async def test_a_zombie_cannot_publish(bootstrap: str, stack: StackInfo, group: ProcessGroup) -> None:
+    """Paused past its session, its partitions given away, then woken with a full inbox (G3)."""
+    zombie = _matcher(group, stack, "zombie")
+    heir = group.service("matcher", {**stack.environ(), **FAST}, name="heir")
+    assert zombie.pid is not None
+    pid = zombie.pid
+    asleep = False
+
+    def during(share: float) -> None:
+        nonlocal asleep
+        if share > 0.3 and not heir.starts:
+            os.kill(pid, signal.SIGSTOP)
+            asleep = True
+            heir.start()
+            heir.wait_ready()
+        if share > 0.7 and asleep:
+            os.kill(pid, signal.SIGCONT)
+            asleep = False
+
+    await Feed(bootstrap, seed=3).run(during)
+    assert_settles(bootstrap)
+
+
+async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(
+    bootstrap: str, stack: StackInfo, group: ProcessGroup
+) -> None:
+    matcher = _matcher(group, stack)
+    garbage = [b"\xff\xfe not json", b'{"kind":"released"}', b""]
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        for raw in garbage:
+            await producer.send("custody.events.v1", key=b"x", value=raw, headers=[("ce_id", b"\xff\xfe")])
+        await producer.send("detainers.v1", key=b"x", value=garbage[0])
+    finally:
+        await producer.stop()
+    await Feed(bootstrap, seed=5).run(lambda _: None, pace_s=0.0)
+    assert_settles(bootstrap)
+
+    def rejected() -> list[bytes]:
+        return sorted(msgspec.json.decode(v, type=Reject).raw for v in committed(bootstrap, "rejects.v1"))
+
+    assert wait_until(lambda: rejected() == sorted([*garbage, garbage[0]]), seconds=30, every_s=0.5), rejected()
+    assert matcher.terminate() == 0
