@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ __all__ = ["Report", "percentile"]
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "bench"
 console = Console()
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # fresh topics have no leader for a moment; it retries
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,13 @@ class Report:
         table = Table("system", "metric", "value", "unit", "wanted", title=self.title)
         for row in self.rows:
             wanted = self.wanted.get(row.metric, "") if row.system == "sallyport" else ""
-            table.add_row(row.system, row.metric, f"{row.value:,.4g}" if row.value < 1e4 else f"{row.value:,.0f}", row.unit, wanted)
+            table.add_row(
+                row.system,
+                row.metric,
+                f"{row.value:,.4g}" if row.value < 1e4 else f"{row.value:,.0f}",
+                row.unit,
+                wanted,
+            )
         console.print(table)
 
 

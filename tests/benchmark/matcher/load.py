@@ -58,7 +58,7 @@ def _detainer(rng: random.Random, number: int) -> Detainer:
 
 async def produce(bootstrap: str, detainers: int, events: int, strangers: float = 0.95, seed: int = 7) -> int:
     """Write the load; returns how many of the events are of people under a detainer."""
-    rng = random.Random(seed)  # noqa: S311 - a reproducible load, no secret
+    rng = random.Random(seed)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024)
     await producer.start()
     people: list[Person] = []
