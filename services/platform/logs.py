@@ -7,6 +7,8 @@ run with `strict=True`: a new key is a decision, not an accident.
 from __future__ import annotations
 
 import logging
+import os
+import re
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -46,7 +48,7 @@ class _AllowList:
         self._strict = strict
 
     def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        unknown = [key for key in event if key not in KEYS and not key.startswith("_")]
+        unknown = [key for key in event if key not in KEYS and key != "dropped_keys" and not key.startswith("_")]
         if unknown and self._strict:
             raise UnknownLogKey(f"not on the allow-list of services/platform/logs.py: {sorted(unknown)}")
         for key in unknown:
@@ -68,8 +70,22 @@ def _exception_without_values(_logger: Any, _method: str, event: MutableMapping[
     if error is None:
         return event
     frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    said = f": {error}" if isinstance(error, SallyportError | OSError) else ""
+    said = ""
+    if isinstance(error, SallyportError):
+        said = f": {error}"
+    elif isinstance(error, OSError) and error.errno is not None:
+        said = f": {os.strerror(error.errno)}"  # str() of it has the path, and a file may be named after a person
     event["exception"] = f"{type(error).__qualname__}{said} at {' < '.join(reversed(frames))}"
+    return event
+
+
+def _foreign_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The first line of what a library says; asyncio's up to the first value, since it prints the repr of errors."""
+    text = str(event.get("event", "")).partition("\n")[0]
+    if event.get("logger") == "asyncio":
+        found = re.match(r"[A-Za-z ,]+", text)
+        text = found[0].strip() if found else "asyncio"
+    event["event"] = text
     return event
 
 
@@ -86,7 +102,8 @@ def configure(service: str, instance: str, level: str = "info", *, strict: bool 
         _exception_without_values,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # The allow-list is here too, since an error inside a logging handler never reaches whoever logs.
+        processors=[*shared, _AllowList(strict), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
@@ -95,10 +112,10 @@ def configure(service: str, instance: str, level: str = "info", *, strict: bool 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _foreign_text],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _AllowList(strict),
+                _AllowList(strict=False),
                 structlog.processors.JSONRenderer(),
             ],
         )

@@ -9,6 +9,7 @@ process, and what was not committed is read again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -78,7 +79,14 @@ def subscribe(
             return
         try:
             await handle(tuple(records))
-        except Exception as error:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # FastStream stops its loop so
+            # Something that the handler awaited was cancelled. Let through, it would end the loop without a word.
+            failed = True
+            fatal(error)
+        except BaseException as error:  # SystemExit too: FastStream takes it for a wish to stop, and ends in silence
             failed = True
             fatal(error)
 
