@@ -1,0 +1,1 @@
+"""Ingest against its ceilings: `python -m tests.benchmark ingest`."""
