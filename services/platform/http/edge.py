@@ -117,7 +117,8 @@ class Edge:
 
     async def start(self) -> None:
         """Listen. `port` is the real one from then on."""
-        self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False)
+        # Compressed bodies are left to the service: aiohttp would answer broken ones by itself, and not as a problem.
+        self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False, auto_decompress=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
         await site.start()

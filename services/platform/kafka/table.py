@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream.kafka import KafkaBroker
 
 from services.platform.kafka.batches import BatchHandler, Fatal, Records, subscribe
@@ -52,6 +52,10 @@ class WholeTopic:
     async def _handle(self, records: Records) -> None:
         await self._apply(records)
         self._in_hand = False
+
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """For ConsumerProgress; None while there is none."""
+        return self._subscriber.consumer
 
     async def positions(self) -> dict[int, int]:
         """Partition -> the offset up to which, exclusive, everything has been applied. Empty before the start."""
