@@ -1,0 +1,111 @@
+"""The composition root of ingest: settings -> adapters -> domain. Nothing else builds objects."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faststream.kafka import KafkaBroker
+
+from services.ingest.adapters.detainer_table import DetainerTable
+from services.ingest.adapters.records import CUSTODY_TOPIC, DETAINERS_TOPIC, REJECTS_TOPIC
+from services.ingest.api.detainers import DetainersApi
+from services.ingest.api.events import EventsApi
+from services.ingest.api.gate import Gate
+from services.ingest.settings import IngestSettings
+from services.platform.errors import BrokerUnavailable
+from services.platform.health import Health
+from services.platform.http.edge import Edge
+from services.platform.kafka.clients import make_broker
+from services.platform.kafka.outlets import Outlet
+from services.platform.kafka.progress import ConsumerProgress
+from services.platform.logs import get_logger
+from services.platform.registry import REGISTRY_TOPIC, RegistryTable
+from services.platform.service import Stop, instance_name, run
+
+__all__ = ["IngestService", "describe", "main"]
+
+log = get_logger(__name__)
+_RETRY_S = 1.0
+
+
+class IngestService:
+    """HTTP in, Kafka out."""
+
+    def __init__(self, settings: IngestSettings, stop: Stop) -> None:
+        self._settings = settings
+        self._stop = stop
+        self.health = Health()
+        self.broker: KafkaBroker = make_broker(settings)
+        self.registry = RegistryTable(self.broker, fatal=stop.fail)
+        self.detainers = DetainerTable(self.broker, fatal=stop.fail)
+        self.outlet = Outlet(
+            settings,
+            self.broker,
+            [CUSTODY_TOPIC, DETAINERS_TOPIC, REJECTS_TOPIC],
+            linger_ms=settings.linger_ms,
+        )
+        gate = Gate(self.registry, self.outlet)
+        self._progress = [
+            ConsumerProgress(
+                topic,
+                table.topic.consumer,
+                stall_after_s=settings.stall_after_s,
+                interval_s=settings.probe_interval_s,
+            )
+            for topic, table in ((REGISTRY_TOPIC, self.registry), (DETAINERS_TOPIC, self.detainers))
+        ]
+        self.health.alive("registry", self._progress[0].check)
+        self.health.alive("detainers", self._progress[1].check)
+        self.health.ready("registry", self.registry.check)
+        self.health.ready("detainers", self.detainers.check)
+        self.health.ready("producer", self.outlet.problem)
+        self.edge = Edge(
+            "Sallyport ingest",
+            self.health,
+            host=settings.http_host,
+            port=settings.http_port,
+            routes=[
+                EventsApi(gate, settings).route(),
+                DetainersApi(gate, self.detainers, settings).route(),
+            ],
+            max_body_bytes=max(settings.max_body_bytes, settings.max_roster_bytes) + 1,
+        )
+
+    async def start(self) -> None:
+        await self.edge.start()
+        await self._start_outlet()
+        await self.broker.start()
+        for table, name in ((self.registry, "registry-restore"), (self.detainers, "detainers-restore")):
+            self._stop.spawn(table.restore(), name)
+        for progress in self._progress:
+            self._stop.spawn(progress.run(), "progress")
+        log.info("started")
+
+    async def _start_outlet(self) -> None:
+        """A broker that is away at our start is waited for: /readyz says so, and a restart would not help."""
+        while True:
+            try:
+                return await self.outlet.start()
+            except BrokerUnavailable as error:
+                log.warning("broker_away", error=str(error), wait_s=_RETRY_S)
+                await asyncio.sleep(_RETRY_S)
+
+    async def stop(self, deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline_s
+        # New connections are refused, requests in hand are answered; then what they led to is flushed.
+        await self.edge.stop(max(0.1, deadline_s - 2))
+        await self.outlet.stop(max(0.1, until - loop.time() - 1))
+        await self.broker.stop()
+
+
+def describe() -> IngestService:
+    """Ingest as composed from default settings, never started: what its documents are generated from."""
+    return IngestService(IngestSettings(), Stop())
+
+
+def main() -> int:
+    """Run ingest until SIGTERM; returns the exit status."""
+    settings = IngestSettings()
+    settings = settings.model_copy(update={"instance": settings.instance or instance_name("ingest")})
+    return run("ingest", settings, lambda stop: IngestService(settings, stop))

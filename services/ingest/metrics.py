@@ -1,0 +1,30 @@
+"""Metrics of ingest. No label grows without bound, none names a person (G8)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.platform.metrics import AGE_BUCKETS_S
+
+__all__ = ["ACK", "DETAINERS", "DETAINER_COMMANDS", "EVENTS", "REFUSED", "ROSTERS", "ROSTER_EVENTS", "ROSTER_SECONDS"]
+
+EVENTS: Final = Counter("sallyport_ingest_events_total", "Custody events, by kind and outcome.", ["kind", "outcome"])
+REFUSED: Final = Counter(
+    "sallyport_ingest_refused_total",
+    "Requests refused before anything of them was kept: not authenticated, too large, broker away.",
+    ["code"],
+)
+DETAINER_COMMANDS: Final = Counter(
+    "sallyport_ingest_detainer_commands_total", "Commands to detainers, by outcome.", ["action", "outcome"]
+)
+DETAINERS: Final = Gauge("sallyport_ingest_detainers", "Detainers held, open and ended.")
+ROSTERS: Final = Counter("sallyport_ingest_rosters_total", "Roster snapshots, by outcome.", ["outcome"])
+ROSTER_EVENTS: Final = Counter("sallyport_ingest_roster_events_total", "What rosters led to.", ["kind"])
+ROSTER_SECONDS: Final = Histogram(
+    "sallyport_ingest_roster_seconds", "Comparing and committing one snapshot.", buckets=AGE_BUCKETS_S
+)
+ACK: Final = Histogram(
+    "sallyport_ingest_ack_seconds", "From handing records to Kafka to their acknowledgement.", buckets=AGE_BUCKETS_S
+)

@@ -1,0 +1,49 @@
+"""Ingest as a real process on a real Kafka, and Kafka read by an independent client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deploy.demo.processes import ProcessGroup, ServiceProcess
+from deploy.devstack.stack import StackInfo
+from services.platform.operator.registry import publish
+from services.platform.settings import PlatformSettings
+from tests.integration.ingest.support import RECORDS
+
+__all__ = ["ingest_on"]
+
+
+@contextmanager
+def ingest_on(bootstrap: str, directory: Path, **settings: str) -> Iterator[ServiceProcess]:
+    """An ingest process of its own, ready."""
+    with ProcessGroup(directory) as group:
+        process = group.service("ingest", {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, **settings})
+        process.start()
+        process.wait_ready()
+        yield process
+
+
+@pytest.fixture(scope="module")
+def registered(topics: StackInfo) -> StackInfo:
+    """The stack with fresh topics, and the test's agencies, facilities and sources on registry.v1."""
+    asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=topics.kafka_bootstrap_servers), RECORDS))
+    return topics
+
+
+@pytest.fixture(scope="module")
+def ingest(registered: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """One ingest for the module."""
+    with ingest_on(registered.kafka_bootstrap_servers, tmp_path_factory.mktemp("ingest")) as process:
+        yield process
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        yield session
