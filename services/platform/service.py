@@ -103,6 +103,8 @@ async def _serve(build: Callable[[Stop], Service], deadline_s: float) -> int:
     except TimeoutError:
         log.error("drain_deadline_passed", deadline_s=deadline_s)
         return 1
+    except Exception as error:  # the edge of the process: nothing else would log it
+        stop.fail(error)
     finally:
         await stop.cancel_spawned()
     log.info("stopped", exit_code=1 if stop.error else 0)

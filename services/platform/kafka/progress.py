@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.platform.logs import get_logger
 from services.platform.metrics import CONSUMER_LAG
@@ -21,7 +21,8 @@ class ConsumerProgress:
     """Watches one consumer; gives a liveness check and the lag metric.
 
     consumer: returns the consumer, None while there is none.
-    handled: partition -> offset up to which, exclusive, the work is done; without it, the consumer's position.
+    handled: partition -> offset up to which, exclusive, the work is done; without it, the consumer's position, which
+        is past a batch as soon as it is handed over: a handler that hangs then shows with the next record only.
     stall_after_s: with a backlog, and no movement for so long, it is stuck.
     """
 
@@ -60,8 +61,11 @@ class ConsumerProgress:
         """Look, for ever; cancelled at the end. A broker that is away is no finding: the next look tells."""
         while True:
             try:
-                await asyncio.wait_for(self._look(), self._stall_after_s)
-            except (KafkaError, TimeoutError, OSError) as error:
+                # Well below the stall: a look that hangs must not let a backlog of before look stuck meanwhile.
+                await asyncio.wait_for(self._look(), self._stall_after_s / 2)
+            except (KafkaError, ConsumerStoppedError, TimeoutError, OSError) as error:
+                # Whether it moved cannot be told: a backlog seen before the broker went away counts from anew.
+                self._moved_at = dict.fromkeys(self._moved_at, time.monotonic())
                 log.debug("progress_unknown", topic=self._topic, error=type(error).__name__)
             await asyncio.sleep(self._interval_s)
 

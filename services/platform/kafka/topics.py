@@ -6,15 +6,16 @@ moving partitions of a keyed topic breaks the order of its keys; a shorter reten
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError
 from msgspec import Struct
 
 from contracts.catalog import TopicSpec
-from services.platform.errors import BrokerUnavailable
+from services.platform.errors import BrokerUnavailable, ConfigurationError
 
 __all__ = ["Change", "TopicAdmin", "plan"]
 
@@ -72,6 +73,7 @@ class TopicAdmin:
 
     def __init__(self, bootstrap_servers: str, *, replication_factor: int = -1, timeout_ms: int = 10_000) -> None:
         self._replication_factor = replication_factor
+        self._timeout_ms = timeout_ms
         try:
             self._client = KafkaAdminClient(
                 bootstrap_servers=bootstrap_servers.split(","),
@@ -108,26 +110,58 @@ class TopicAdmin:
         }
 
     def apply(self, changes: list[Change], declared: Mapping[str, TopicSpec]) -> None:
-        """Carry out `changes`; whoever calls has decided about the destructive ones."""
-        new = {
-            change.topic: {
-                "num_partitions": declared[change.topic].partitions,
-                "replication_factor": self._replication_factor,
-                "configs": declared[change.topic].config(),
+        """Carry out `changes`, and return once the cluster shows them; whoever calls decided about destructive ones.
+
+        Raises:
+            ConfigurationError: the cluster does not allow a change. A topic that is to lose partitions is refused
+                before anything is changed; of other refusals, what came before stays.
+            BrokerUnavailable: the cluster did not answer, or did not show the changes in time.
+        """
+        fewer = [c.topic for c in changes if c.what == "partitions" and int(c.wanted) < int(c.now)]
+        if fewer:
+            raise ConfigurationError(f"{', '.join(fewer)}: Kafka takes no partitions away; nothing was changed")
+        try:
+            self._create([c.topic for c in changes if c.what == "create"], declared)
+            grow = {c.topic: int(c.wanted) for c in changes if c.what == "partitions"}
+            if grow:
+                self._client.create_partitions(grow)
+            self._alter([c for c in changes if c.what == "config"])
+            self._await_shown({c.topic: declared[c.topic] for c in changes})
+        except (RetriableError, KafkaTimeoutError) as error:
+            raise BrokerUnavailable("the cluster did not answer in time") from error
+        except KafkaError as error:
+            raise ConfigurationError(f"the cluster refuses the change: {type(error).__name__}") from error
+
+    def _create(self, names: list[str], declared: Mapping[str, TopicSpec]) -> None:
+        if names:
+            new = {
+                name: {
+                    "num_partitions": declared[name].partitions,
+                    "replication_factor": self._replication_factor,
+                    "configs": declared[name].config(),
+                }
+                for name in names
             }
-            for change in changes
-            if change.what == "create"
-        }
-        if new:
             self._client.create_topics(new, wait_for_metadata=True)
-        grow = {c.topic: int(c.wanted) for c in changes if c.what == "partitions"}
-        if grow:
-            self._client.create_partitions(grow)
+
+    def _alter(self, changes: list[Change]) -> None:
         altered: dict[str, dict[str, str]] = {}
         for change in changes:
-            if change.what == "config":
-                altered.setdefault(change.topic, {})[change.key] = change.wanted
-        if altered:
-            self._client.alter_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, name, configs=configs) for name, configs in altered.items()]
-            )
+            altered.setdefault(change.topic, {})[change.key] = change.wanted
+        if not altered:
+            return
+        answer: Mapping[str, Mapping[str, str]] = self._client.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name, configs=configs) for name, configs in altered.items()]
+        )
+        # The client raises nothing here: what was refused is text in the answer.
+        refused = [f"{name} ({said})" for by_name in answer.values() for name, said in by_name.items() if said != "OK"]
+        if refused:
+            raise ConfigurationError(f"the cluster refuses the settings of {', '.join(sorted(refused))}")
+
+    def _await_shown(self, wanted: Mapping[str, TopicSpec]) -> None:
+        """The controller has taken a change before the brokers, which answer what a topic is like, know of it."""
+        until = time.monotonic() + self._timeout_ms / 1000
+        while plan(wanted, self.existing(list(wanted))):
+            if time.monotonic() > until:
+                raise BrokerUnavailable("the changes were taken, and the brokers do not show them yet")
+            time.sleep(0.05)

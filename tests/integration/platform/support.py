@@ -1,0 +1,72 @@
+"""What the platform's tests on a real Kafka share."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faststream.kafka import KafkaBroker
+
+from services.platform.kafka.clients import make_broker, make_producer
+from services.platform.settings import PlatformSettings
+
+Condition = Callable[[], bool | Awaitable[bool]]
+
+
+async def eventually(condition: Condition, *, within_s: float = 20.0, what: str = "") -> None:
+    """Return as soon as the condition holds; fail if it does not within the deadline."""
+    until = time.monotonic() + within_s
+    while True:
+        held = condition()
+        if inspect.isawaitable(held):
+            held = await held
+        if held:
+            return
+        assert time.monotonic() < until, f"not within {within_s} s: {what or inspect.getsource(condition).strip()}"
+        await asyncio.sleep(0.02)
+
+
+def settings_for(bootstrap_servers: str, **more: object) -> PlatformSettings:
+    return PlatformSettings(kafka_bootstrap_servers=bootstrap_servers, **more)  # type: ignore[arg-type]
+
+
+async def create_topic(settings: PlatformSettings, topic: str, partitions: int = 1, **configs: str) -> str:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+    finally:
+        await admin.close()
+    return topic
+
+
+Write = tuple[bytes, bytes | None] | tuple[bytes, bytes | None, list[tuple[str, bytes]]]
+
+
+async def produce(settings: PlatformSettings, topic: str, records: Sequence[Write], partition: int = 0) -> None:
+    """Write (key, value[, headers]) to one partition; return when the broker has them."""
+    producer = make_producer(settings)
+    await producer.start()
+    try:
+        for key, value, *headers in records:
+            await producer.send_and_wait(
+                topic, key=key, value=value, partition=partition, headers=headers[0] if headers else None
+            )
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def started(settings: PlatformSettings, compose: Callable[[KafkaBroker], None]) -> AsyncIterator[KafkaBroker]:
+    """A broker with what `compose` hangs on it, running."""
+    broker = make_broker(settings)
+    compose(broker)
+    await broker.start()
+    try:
+        yield broker
+    finally:
+        await broker.stop()
