@@ -52,12 +52,13 @@ def make_producer(
 
 
 def make_consumer(settings: PlatformSettings, **options: Any) -> AIOKafkaConsumer:
-    """A consumer without a group that reads committed records only; not started, nothing assigned."""
+    """A consumer without a group that reads committed records only, unless `isolation_level` is given; not started,
+    nothing assigned."""
     return AIOKafkaConsumer(
         **client_options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        isolation_level="read_committed",
+        isolation_level=options.pop("isolation_level", "read_committed"),
         **options,
     )
