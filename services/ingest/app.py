@@ -8,15 +8,17 @@ from faststream.kafka import KafkaBroker
 
 from services.ingest.adapters.detainer_table import DetainerTable
 from services.ingest.adapters.records import CUSTODY_TOPIC, DETAINERS_TOPIC, REJECTS_TOPIC
+from services.ingest.adapters.roster_store import STATE_TOPIC, RosterStore
 from services.ingest.api.detainers import DetainersApi
 from services.ingest.api.events import EventsApi
 from services.ingest.api.gate import Gate
+from services.ingest.api.rosters import RostersApi
 from services.ingest.settings import IngestSettings
 from services.platform.errors import BrokerUnavailable
 from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.clients import make_broker
-from services.platform.kafka.outlets import Outlet
+from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.logs import get_logger
 from services.platform.registry import REGISTRY_TOPIC, RegistryTable
@@ -44,7 +46,9 @@ class IngestService:
             [CUSTODY_TOPIC, DETAINERS_TOPIC, REJECTS_TOPIC],
             linger_ms=settings.linger_ms,
         )
+        declare(self.broker, [STATE_TOPIC], reads=[STATE_TOPIC])
         gate = Gate(self.registry, self.outlet)
+        rosters = RosterStore(settings)
         self._progress = [
             ConsumerProgress(
                 topic,
@@ -67,6 +71,7 @@ class IngestService:
             routes=[
                 EventsApi(gate, settings).route(),
                 DetainersApi(gate, self.detainers, settings).route(),
+                RostersApi(gate, rosters, settings).route(),
             ],
             max_body_bytes=max(settings.max_body_bytes, settings.max_roster_bytes) + 1,
         )
