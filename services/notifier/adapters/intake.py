@@ -1,0 +1,123 @@
+"""Conflict versions from Kafka into the ledger; the offset is committed when PostgreSQL has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from contracts.cloudevents import Attributes, encode_headers
+from contracts.ids import reject_id
+from contracts.types.conflict import Conflict
+from contracts.types.reject import Reject
+from services.notifier.adapters.postgres.ledger import record
+from services.notifier.adapters.postgres.pool import AWAY, Pool
+from services.notifier.domain.planning import plan
+from services.notifier.metrics import CONFLICTS
+from services.platform.kafka.batches import Records
+from services.platform.kafka.outlets import Outlet, OutRecord
+from services.platform.logs import get_logger
+from services.platform.metrics import REJECTS
+
+__all__ = ["Intake"]
+
+log = get_logger(__name__)
+_decode = msgspec.json.Decoder(Conflict).decode
+_AGAIN_S = 0.5
+
+
+class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Handler and rebalance listener of conflicts.v1.
+
+    A batch is repeated, without an end, while the database is away: nothing after it is taken meanwhile. Repeating
+    changes nothing that is there already.
+    """
+
+    def __init__(
+        self,
+        pool: Callable[[], Pool],
+        consumer: Callable[[], AIOKafkaConsumer | None],
+        rejects: Outlet,
+        *,
+        recorded: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._consumer = consumer
+        self._rejects = rejects
+        self._recorded = recorded
+        self._handled: dict[int, int] = {}
+
+    async def handle(self, records: Records) -> None:
+        conflicts: list[Conflict] = []
+        for kafka_record in records:
+            try:
+                conflicts.append(_decode(kafka_record.value or b""))
+            except (msgspec.DecodeError, ValueError) as error:
+                await self._reject(kafka_record, str(error)[:500])
+        made = await self._record(conflicts)
+        if made:
+            self._recorded()
+        for conflict in conflicts:
+            CONFLICTS.labels(conflict.stage).inc()
+        await self._commit(records)
+
+    async def _record(self, conflicts: list[Conflict]) -> int:
+        planned = plan(conflicts)
+        while True:
+            try:
+                return await record(self._pool(), planned, datetime.now(UTC))
+            except AWAY as error:
+                log.warning("database_away", error=type(error).__name__, count=len(conflicts))
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _reject(self, bad: ConsumerRecord, detail: str) -> None:
+        now = datetime.now(UTC)
+        source = f"{bad.topic}/{bad.partition}/{bad.offset}"
+        raw = bad.value or b""
+        reject = Reject(
+            reject_id=reject_id(source, raw, "conflict_unreadable"),
+            source=source,
+            edge="notifier",
+            code="conflict_unreadable",
+            detail=detail,
+            rejected_at=now,
+            raw=raw,
+        )
+        headers = encode_headers(Attributes(reject.reject_id, "sallyport/notifier", "sallyport.reject.v1", now, now))
+        errors = await self._rejects.send(
+            [OutRecord("rejects.v1", source.encode(), msgspec.json.encode(reject), headers)]
+        )
+        if errors[0] is not None:
+            raise errors[0]  # not kept: the batch is not committed, and comes again after the restart
+        REJECTS.labels(reject.code).inc()
+        log.error("conflict_unreadable", topic=bad.topic, partition=bad.partition, offset=bad.offset)
+
+    async def _commit(self, records: Records) -> None:
+        consumer = self._consumer()
+        done: dict[TopicPartition, int] = {}
+        for r in records:
+            done[TopicPartition(r.topic, r.partition)] = r.offset + 1
+        self._handled.update({tp.partition: offset for tp, offset in done.items()})
+        if consumer is None:
+            return
+        try:
+            await consumer.commit(done)
+        except KafkaError as error:
+            # A rebalance or a broker away: whoever has the partition next reads the batch again, to no effect.
+            log.warning("offsets_not_committed", error=type(error).__name__)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        for tp in revoked:
+            self._handled.pop(tp.partition, None)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        pass
+
+    def handled(self) -> dict[int, int]:
+        """Partition -> next offset that is not in the ledger yet, as far as this instance has handled it."""
+        return dict(self._handled)

@@ -1,0 +1,39 @@
+"""Webhook secrets at rest: Fernet (AES-128-CBC with HMAC-SHA256), with as many keys as a rotation needs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from services.notifier.domain.signature import decode_secret, encode_secret
+from services.platform.errors import ConfigurationError
+
+__all__ = ["SecretBox"]
+
+
+class SecretBox:
+    """The first key encrypts, all decrypt. Raises ConfigurationError where there is none, or one is no Fernet key."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not keys:
+            raise ConfigurationError("SALLYPORT_SECRETS_KEYS is missing: Fernet keys, comma-separated")
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError as error:
+            raise ConfigurationError("SALLYPORT_SECRETS_KEYS: not a Fernet key (32 bytes, URL-safe base64)") from error
+        # An endpoint's secret is asked for at every attempt; decrypting it each time would cost as much as signing.
+        self.signing_key = lru_cache(maxsize=4096)(self._signing_key)
+
+    def new(self) -> tuple[str, bytes]:
+        """A fresh secret: as its owner is shown it, once, and as it is kept."""
+        secret = encode_secret(secrets.token_bytes(32))
+        return secret, self._fernet.encrypt(secret.encode())
+
+    def _signing_key(self, encrypted: bytes) -> bytes:
+        try:
+            return decode_secret(self._fernet.decrypt(encrypted).decode())
+        except InvalidToken as error:
+            raise ConfigurationError("a webhook secret was encrypted with a key that is not configured") from error

@@ -1,0 +1,65 @@
+"""What the two parts of the API share: who asks, and how a body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from contracts.types.registry import Source
+from services.notifier.adapters.postgres.pool import AWAY, Pool
+from services.platform.errors import ContractViolation, Unavailable
+from services.platform.http.edge import Handler
+from services.platform.http.problems import problem
+from services.platform.registry import Registry
+
+__all__ = ["Desk", "not_found"]
+
+
+class Desk:
+    """Authentication, the pool, and answers for a database that is away."""
+
+    def __init__(self, registry: Callable[[], Registry], pool: Callable[[], Pool]) -> None:
+        self._registry = registry
+        self.pool = pool
+
+    def agency(self, request: web.Request) -> str:
+        """The agency that asks. Raises Unauthenticated, or Forbidden for a source that speaks for none."""
+        registry = self._registry()
+        source: Source = registry.authenticate(request.headers.get("Authorization"))
+        return registry.agency_for(source).id
+
+    def guarded(self, handler: Handler) -> Handler:
+        """The handler, answering 503 while PostgreSQL is away."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except AWAY as error:
+                raise Unavailable("the ledger does not answer") from error
+
+        return answer
+
+    @staticmethod
+    async def body(request: web.Request, kind: Any) -> Any:
+        """The JSON body as `kind`. Raises ContractViolation with the path of the field at fault."""
+        try:
+            return msgspec.json.decode(await request.read(), type=kind)
+        except msgspec.ValidationError as error:
+            detail = str(error)
+            raise ContractViolation("body_invalid", detail, _path(detail)) from None
+        except (msgspec.DecodeError, ValueError):
+            raise ContractViolation("body_not_json", "the body is not JSON") from None
+
+
+def _path(detail: str) -> str | None:
+    """msgspec ends its message with "- at `$.path`"."""
+    _, found, rest = detail.rpartition("- at `")
+    return rest.rstrip("`") if found else None
+
+
+def not_found(what: str) -> web.Response:
+    """For what is not there, and for what is another's: the answer does not tell which."""
+    return problem(404, f"{what}_unknown", f"no such {what}")

@@ -1,0 +1,184 @@
+"""The notifier's composition root: settings -> adapters -> domain. Nothing else builds objects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiokafka import AIOKafkaConsumer
+from faststream.kafka import KafkaBroker
+
+from services.notifier.adapters.dispatcher import Dispatcher
+from services.notifier.adapters.intake import Intake
+from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
+from services.notifier.adapters.postgres.schema import migrate
+from services.notifier.adapters.relay import NOTICES_TOPIC, Relay
+from services.notifier.adapters.secrets import SecretBox
+from services.notifier.adapters.smtp import MailSender
+from services.notifier.adapters.webhook import WebhookSender
+from services.notifier.api.edge import Desk
+from services.notifier.api.notices import Notices
+from services.notifier.api.subscriptions import Subscriptions
+from services.notifier.settings import NotifierSettings
+from services.platform.errors import BrokerUnavailable, Unavailable
+from services.platform.health import Health
+from services.platform.http.edge import Edge
+from services.platform.kafka.batches import subscribe
+from services.platform.kafka.clients import make_broker
+from services.platform.kafka.outlets import Outlet
+from services.platform.kafka.progress import ConsumerProgress
+from services.platform.logs import get_logger
+from services.platform.registry import RegistryTable
+from services.platform.service import Stop, instance_name, run
+
+__all__ = ["NotifierService", "describe", "main"]
+
+log = get_logger(__name__)
+CONFLICTS_TOPIC = "conflicts.v1"
+_RETRY_S = 1.0
+
+
+class NotifierService:
+    """Conflict versions become notices, and notices are delivered."""
+
+    def __init__(self, settings: NotifierSettings, stop: Stop) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._pool: Pool | None = None
+        self._migrated: str | None = "database not looked at yet"
+        self.health = Health()
+        self.broker: KafkaBroker = make_broker(settings)
+        self.registry = RegistryTable(self.broker, fatal=stop.fail)
+        self._outlet = Outlet(settings, self.broker, [NOTICES_TOPIC, "rejects.v1"])
+        secrets = SecretBox([key.get_secret_value() for key in settings.secrets_keys])
+        self._webhooks = WebhookSender(
+            deadline_s=settings.webhook_deadline_s,
+            response_limit=settings.response_limit_bytes,
+            connections=settings.max_in_flight,
+            allow_private=settings.allow_private_endpoints,
+        )
+        self._relay = Relay(self._connected, self._outlet)
+        self._dispatcher = Dispatcher(
+            settings,
+            self._connected,
+            webhooks=self._webhooks,
+            mail=MailSender(settings),
+            secrets=secrets,
+            told=self._relay.wake,
+        )
+        self._intake = Intake(self._connected, self._conflicts_consumer, self._outlet, recorded=self._dispatcher.wake)
+        self._conflicts = subscribe(
+            self.broker,
+            CONFLICTS_TOPIC,
+            self._intake.handle,
+            fatal=stop.fail,
+            group_id=settings.group_id,
+            listener=self._intake,
+            max_records=settings.max_poll_records,
+            poll_ms=5,
+            description="Every conflict version, for its notices.",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            fetch_max_wait_ms=100,
+        )
+        self._progress = ConsumerProgress(
+            CONFLICTS_TOPIC,
+            self._conflicts_consumer,
+            stall_after_s=settings.stall_after_s,
+            interval_s=settings.probe_interval_s,
+        )
+        self.health.alive("conflicts", self._progress.check)
+        self.health.alive("dispatcher", self._dispatcher.check)
+        self.health.ready("registry", self.registry.check)
+        self.health.ready("database", lambda: self._migrated)
+        self.health.ready("producer", self._outlet.problem)
+        desk = Desk(lambda: self.registry.registry, self._connected)
+        subscriptions = Subscriptions(desk, settings, secrets, self._webhooks, changed=self._dispatcher.wake)
+        notices = Notices(desk, changed=self._wake)
+        self.edge = Edge(
+            "Sallyport notifier",
+            self.health,
+            host=settings.http_host,
+            port=settings.http_port,
+            routes=[*subscriptions.routes(), *notices.routes()],
+            max_body_bytes=64 * 1024,
+        )
+
+    async def start(self) -> None:
+        await self.edge.start()
+        await self._webhooks.start()
+        self._pool = await self._connect()
+        await self._start_outlet()
+        await self.broker.start()
+        spawn = self._stop.spawn
+        spawn(self.registry.restore(), "registry-restore")
+        spawn(self._dispatcher.run(), "dispatcher")
+        spawn(self._dispatcher.write(), "outcomes")
+        spawn(self._dispatcher.sweep(), "sweep")
+        spawn(self._relay.run(), "relay")
+        spawn(self._progress.run(), "progress")
+        log.info("started")
+
+    async def _connect(self) -> Pool:
+        """Wait for the database, and for its schema: a restart would bring neither."""
+        url = self._settings.database_url.get_secret_value()
+        while True:
+            try:
+                if self._settings.migrate_on_start:
+                    await migrate(url)
+                pool = await make_pool(url, self._settings.database_pool_size)
+                self._migrated = await revision_problem(pool)
+                if self._migrated is None:
+                    return pool
+                await pool.close()
+            except AWAY as error:
+                self._migrated = f"database away: {type(error).__name__}"
+            log.warning("database_not_ready", reason=self._migrated, wait_s=_RETRY_S)
+            await asyncio.sleep(_RETRY_S)
+
+    async def _start_outlet(self) -> None:
+        while True:
+            try:
+                return await self._outlet.start()
+            except BrokerUnavailable as error:
+                log.warning("broker_away", error=str(error), wait_s=_RETRY_S)
+                await asyncio.sleep(_RETRY_S)
+
+    async def stop(self, deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline_s
+        await self.edge.stop(min(2.0, deadline_s / 4))
+        await self.broker.stop()
+        await self._dispatcher.drain(max(0.5, (until - loop.time()) * 0.6))
+        await self._outlet.stop(max(0.1, until - loop.time() - 1))
+        await self._webhooks.stop()
+        if self._pool is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pool.close(), max(0.5, until - loop.time()))
+
+    def _connected(self) -> Pool:
+        if self._pool is None:
+            raise Unavailable("the ledger is not connected yet")
+        return self._pool
+
+    def _conflicts_consumer(self) -> AIOKafkaConsumer | None:
+        return self._conflicts.consumer
+
+    def _wake(self) -> None:
+        self._dispatcher.wake()
+        self._relay.wake()
+
+
+def describe() -> NotifierService:
+    """The notifier as composed from default settings, never started: what its documents are generated from."""
+    return NotifierService(NotifierSettings(secrets_keys=[_KEY_FOR_DESCRIBING]), Stop())
+
+
+_KEY_FOR_DESCRIBING = "c2FsbHlwb3J0LWRlc2NyaWJlcy1vbmx5LTMyYnl0ZXM="
+
+
+def main() -> int:
+    """Run the notifier until SIGTERM; returns the exit status."""
+    settings = NotifierSettings()
+    settings = settings.model_copy(update={"instance": settings.instance or instance_name("notifier")})
+    return run("notifier", settings, lambda stop: NotifierService(settings, stop))

@@ -1,0 +1,1 @@
+"""The ledger's schema, by alembic. `sallyport migrate` brings a database to the newest revision."""
