@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-__all__ = ["BatchHandler", "Fatal", "Records", "subscribe"]
+__all__ = ["BatchHandler", "Fatal", "Records", "in_hand", "subscribe"]
 
 Records = tuple[ConsumerRecord, ...]
 BatchHandler = Callable[[Records], Awaitable[None]]
@@ -57,10 +59,20 @@ def subscribe(
     on_taken: called, without a turn of the event loop in between, when a batch leaves the consumer.
     """
     failed = False
+    holds: dict[int, int] = {}
+
+    def fail(error: BaseException) -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            fatal(error)
 
     async def parse(records: Records) -> KafkaMessage:
-        if on_taken is not None:
-            on_taken(records)
+        if on_taken is not None and not failed:
+            try:
+                on_taken(records)
+            except Exception as error:  # what a parser raises is logged at most, and the batch is gone
+                fail(error)
         return _Message(
             body=b"",
             headers={},
@@ -74,21 +86,21 @@ def subscribe(
         return message.raw_message
 
     async def guarded(records: Sequence[Any]) -> None:
-        nonlocal failed
         if failed:
             return
         try:
+            for record in reversed(records):
+                holds[record.partition] = record.offset
             await handle(tuple(records))
+            holds.clear()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise  # FastStream stops its loop so
             # Something that the handler awaited was cancelled. Let through, it would end the loop without a word.
-            failed = True
-            fatal(error)
+            fail(error)
         except BaseException as error:  # SystemExit too: FastStream takes it for a wish to stop, and ends in silence
-            failed = True
-            fatal(error)
+            fail(error)
 
     subscriber = broker.subscriber(
         topic,
@@ -108,4 +120,37 @@ def subscribe(
         **consumer_options,
     )
     subscriber(guarded)
-    return cast(BatchSubscriber, subscriber)
+    batches = cast(BatchSubscriber, subscriber)
+    _guard_polls(batches, fail)
+    _HOLDS[batches] = holds
+    return batches
+
+
+def in_hand(subscriber: BatchSubscriber) -> dict[int, int]:
+    """Partition -> first offset of the batch that the handler has now, for `ConsumerProgress(handled=...)`.
+
+    The consumer's own position is past a batch as soon as it is taken: by it, a handler that hangs looks idle.
+    """
+    return dict(_HOLDS[subscriber])
+
+
+_HOLDS: WeakKeyDictionary[BatchSubscriber, dict[int, int]] = WeakKeyDictionary()
+
+
+def _guard_polls(subscriber: BatchSubscriber, fail: Fatal) -> None:
+    """An error of the poll that Kafka's clients do not know (a header whose name is not UTF-8) ends the process.
+
+    FastStream would start its loop anew at once, for ever, on the record that cannot be read.
+    """
+    poll = subscriber.get_msg
+
+    async def guarded_poll(consumer: AIOKafkaConsumer) -> Records:
+        try:
+            return await poll(consumer)
+        except (KafkaError, ConsumerStoppedError):
+            raise  # the one is tried again after a pause, the other is the regular end
+        except Exception as error:
+            fail(error)
+            raise ConsumerStoppedError from error
+
+    subscriber.get_msg = guarded_poll  # type: ignore[method-assign]

@@ -22,7 +22,8 @@ class ConsumerProgress:
 
     consumer: returns the consumer, None while there is none.
     handled: partition -> offset up to which, exclusive, the work is done; without it, the consumer's position, which
-        is past a batch as soon as it is handed over: a handler that hangs then shows with the next record only.
+        is past a batch as soon as it is taken: a handler that hangs then shows with the next record only. Where the
+        service keeps no account of its own, `batches.in_hand` is one.
     stall_after_s: with a backlog, and no movement for so long, it is stuck.
     """
 

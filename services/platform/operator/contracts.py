@@ -66,9 +66,9 @@ def openapi(service: Name, *, out: Out = None) -> int:
 
 
 @app.command
-def write(*, to: Annotated[Path, Parameter(help="Directory of the documents.")] = Path("docs/api")) -> int:
-    """Write the documents of every service to docs/api, where a test holds them to the services."""
-    for service in SERVICES:
+def write(*services: Name, to: Annotated[Path, Parameter(help="Their directory.")] = Path("docs/api")) -> int:
+    """Write the documents of SERVICES, or of all, to docs/api, where a test holds them to the services."""
+    for service in services or SERVICES:
         for kind in KINDS:
             _put(kind, service, to / f"{service}.{kind}.json")
     return 0

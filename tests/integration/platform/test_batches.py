@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from faststream.kafka import KafkaBroker
+from kafka import KafkaProducer
 
 from deploy.devstack.stack import StackInfo
 from services.platform.kafka.batches import Records, subscribe
@@ -117,6 +119,56 @@ async def test_a_record_with_a_header_that_is_not_utf_8_is_handed_over_like_any_
     assert reader.values() == [b"before", b"odd", b"reply", b"{not json", None, b"after"]
     assert reader.seen[1].headers == (("ce_id", b"\xff\xfe"),)
     assert reader.errors == []
+
+
+class _RawName(str):
+    """The name of a header as no decent client writes it."""
+
+    __slots__ = ()
+
+    def encode(self, *_args: object, **_options: object) -> bytes:
+        return b"\xff\xfe"
+
+
+async def test_a_record_that_the_client_cannot_read_is_fatal_and_is_met_again(
+    settings: PlatformSettings, suffix: str
+) -> None:
+    """aiokafka fails on the name of a header that is not UTF-8. Nobody gets past it without a decision."""
+    topic, group = await create_topic(settings, f"batches.{suffix}"), f"g.{suffix}"
+    with contextlib.closing(KafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)) as producer:
+        for value, headers in ((b"before", []), (b"odd", [(_RawName("x"), b"v")]), (b"after", [])):
+            producer.send(topic, value, headers=headers).get(10)
+    for _ in range(2):
+        reader = Reader(topic, group)
+        async with started(settings, reader.compose):
+            await eventually(lambda reader=reader: bool(reader.errors))  # type: ignore[misc]
+            assert [type(error) for error in reader.errors] == [UnicodeDecodeError]
+            assert b"after" not in reader.values()
+            assert all(task.done() for task in reader.subscriber.tasks), (
+                "the loop turns on the record that it cannot read"
+            )
+
+
+async def test_an_error_when_a_batch_is_taken_is_fatal_too(settings: PlatformSettings, suffix: str) -> None:
+    topic = await create_topic(settings, f"batches.{suffix}")
+    await produce(settings, topic, numbered(0, 3))
+    reader = Reader(topic, f"g.{suffix}")
+    error = RuntimeError("no")
+
+    def taken(_records: Records) -> None:
+        raise error
+
+    def compose(broker: KafkaBroker) -> None:
+        reader.subscriber = subscribe(
+            broker, topic, reader.batch, fatal=reader.errors.append, group_id=reader.group, on_taken=taken
+        )
+
+    async with started(settings, compose):
+        await eventually(lambda: bool(reader.errors))
+        await produce(settings, topic, numbered(3, 4))
+        await eventually(lambda: reader.taken() == 4)
+    assert reader.errors == [error]
+    assert reader.values() == []
 
 
 async def test_what_was_handled_and_not_committed_is_handed_over_again(settings: PlatformSettings, suffix: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 
 import prometheus_client
@@ -14,7 +14,7 @@ from faststream.kafka import KafkaBroker
 
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
-from services.platform.kafka.batches import Records, subscribe
+from services.platform.kafka.batches import Records, in_hand, subscribe
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.settings import PlatformSettings
 from tests.integration.platform.support import create_topic, eventually, produce, settings_for, started
@@ -25,21 +25,29 @@ STALL_S = 0.6
 class Consumer:
     """A consumer whose handler can be held, with the check of its progress.
 
-    handled_known: the service says itself how far its work is done, as the matcher does.
+    account: who says how far the work is done. The service itself, as the matcher does; the batches, as for the
+    notifier; or nobody, and then the consumer's position stands for it.
     """
 
-    def __init__(self, topic: str, group: str, *, handled_known: bool) -> None:
+    def __init__(self, topic: str, group: str, account: str) -> None:
         self.topic, self.group = topic, group
         self.done: dict[int, int] = {}
         self.held = False
         self.pass_one = asyncio.Semaphore(0)
         self.entered = 0
+        accounts: dict[str, Callable[[], dict[int, int]] | None] = {
+            "service": lambda: self.done,
+            "batches": lambda: in_hand(self.subscriber),
+            "nobody": None,
+        }
         self.progress = ConsumerProgress(
             topic,
             lambda: self.subscriber.consumer,
             stall_after_s=STALL_S,
             interval_s=0.05,
-            handled=(lambda: self.done) if handled_known else None,
+            handled={"service": lambda: self.done, "batches": lambda: in_hand(self.subscriber), "nobody": None}[
+                account
+            ],
         )
 
     def compose(self, broker: KafkaBroker) -> None:
@@ -96,20 +104,20 @@ async def always_green(consumer: Consumer, for_s: float) -> None:
 
 
 async def test_an_idle_consumer_stays_green(settings: PlatformSettings, suffix: str) -> None:
-    consumer = Consumer(await create_topic(settings, f"idle.{suffix}"), f"g.{suffix}", handled_known=True)
+    consumer = Consumer(await create_topic(settings, f"idle.{suffix}"), f"g.{suffix}", "service")
     await produce(settings, consumer.topic, [(b"k", b"1"), (b"k", b"2")])
     async with consumer.running(settings):
         await eventually(lambda: consumer.done.get(0) == 2 and consumer.lag() == 0)
         await always_green(consumer, 3 * STALL_S)
 
 
-@pytest.mark.parametrize("handled_known", [True, False])
+@pytest.mark.parametrize("account", ["service", "batches", "nobody"])
 async def test_a_handler_that_hangs_turns_it_red_and_its_return_green(
-    settings: PlatformSettings, suffix: str, handled_known: bool
+    settings: PlatformSettings, suffix: str, account: str
 ) -> None:
-    consumer = Consumer(await create_topic(settings, f"stuck.{suffix}"), f"g.{suffix}", handled_known=handled_known)
+    consumer = Consumer(await create_topic(settings, f"stuck.{suffix}"), f"g.{suffix}", account)
     # By its position alone, a consumer is past the record that it handed over: a second one shows the stall.
-    await produce(settings, consumer.topic, [(b"k", b"1")] * (1 if handled_known else 2))
+    await produce(settings, consumer.topic, [(b"k", b"1")] * (2 if account == "nobody" else 1))
     consumer.held = True
     async with consumer.running(settings):
         await eventually(lambda: consumer.entered == 1)
@@ -125,7 +133,7 @@ async def test_a_handler_that_hangs_turns_it_red_and_its_return_green(
 
 
 async def test_a_slow_handler_that_moves_stays_green(settings: PlatformSettings, suffix: str) -> None:
-    consumer = Consumer(await create_topic(settings, f"slow.{suffix}"), f"g.{suffix}", handled_known=True)
+    consumer = Consumer(await create_topic(settings, f"slow.{suffix}"), f"g.{suffix}", "service")
     await produce(settings, consumer.topic, [(b"k", b"1")] * 8)
     consumer.held = True
     async with consumer.running(settings):
@@ -145,7 +153,7 @@ async def test_a_broker_that_is_away_is_no_reason_to_restart(suffix: str, monkey
             away.enter_context, ephemeral(checkout_root(), f"test-{os.getpid()}-away-{suffix}")
         )
         settings = settings_for(info.kafka_bootstrap_servers)
-        consumer = Consumer(await create_topic(settings, f"away.{suffix}"), f"g.{suffix}", handled_known=True)
+        consumer = Consumer(await create_topic(settings, f"away.{suffix}"), f"g.{suffix}", "service")
         await produce(settings, consumer.topic, [(b"k", b"1")] * 2)
         consumer.held = True
         async with consumer.running(settings):
