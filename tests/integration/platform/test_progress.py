@@ -45,9 +45,7 @@ class Consumer:
             lambda: self.subscriber.consumer,
             stall_after_s=STALL_S,
             interval_s=0.05,
-            handled={"service": lambda: self.done, "batches": lambda: in_hand(self.subscriber), "nobody": None}[
-                account
-            ],
+            handled=accounts[account],
         )
 
     def compose(self, broker: KafkaBroker) -> None:
