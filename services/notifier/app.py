@@ -23,7 +23,7 @@ from services.notifier.settings import NotifierSettings
 from services.platform.errors import BrokerUnavailable, Unavailable
 from services.platform.health import Health
 from services.platform.http.edge import Edge
-from services.platform.kafka.batches import subscribe
+from services.platform.kafka.batches import in_hand, subscribe
 from services.platform.kafka.clients import make_broker
 from services.platform.kafka.outlets import Outlet
 from services.platform.kafka.progress import ConsumerProgress
@@ -86,6 +86,7 @@ class NotifierService:
             self._conflicts_consumer,
             stall_after_s=settings.stall_after_s,
             interval_s=settings.probe_interval_s,
+            handled=lambda: in_hand(self._conflicts),
         )
         self.health.alive("conflicts", self._progress.check)
         self.health.alive("dispatcher", self._dispatcher.check)

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from contracts.cloudevents import rfc3339
+from contracts.types.notice import Ping, PingData
 from services.notifier.adapters.addresses import check_target
 from services.notifier.adapters.postgres import subscriptions as store
 from services.notifier.adapters.secrets import SecretBox
@@ -186,9 +186,7 @@ class Subscriptions:
         if encrypted is None:
             return problem(409, "not_a_webhook", "only a webhook can be pinged")
         now = datetime.now(UTC)
-        body = msgspec.json.encode(
-            {"type": "sallyport.ping", "timestamp": rfc3339(now), "data": {"subscription_id": name}}
-        )
+        body = msgspec.json.encode(Ping(type="notice.ping", timestamp=now, data=PingData(subscription_id=name)))
         key = self._secrets.signing_key(encrypted)
         answer = await self._webhooks.send(found.target, key, f"ping_{name}_{now.timestamp():.0f}", body)
         return json_response({"delivered": answer.delivered, "http_status": answer.http_status, "error": answer.error})

@@ -97,12 +97,14 @@ async def claim(
     return [Claimed(*row.values()) for row in rows]
 
 
-# A failed delivery that a newer version of its conflict overtook while it was under way stops here.
+# One statement, and so one transaction in one round trip: the delivery, its attempt, its notice and its event. A failed
+# delivery that a newer version of its conflict overtook while it was under way stops here.
 _FINISH = """
 with outcome as (
     select * from unnest($1::text[], $2::int[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                         $7::bool[])
-        as o(delivery_id, attempt, claim_id, status, next_attempt_at, finished_at, delivered)
+                         $7::bool[], $8::int[], $9::text[], $10::bytea[], $11::timestamptz[])
+        as o(delivery_id, attempt, claim_id, status, next_attempt_at, finished_at, delivered, http_status, error,
+             event, accepted_at)
 ), moved as (
     update deliveries d set
         status = case
@@ -115,22 +117,24 @@ with outcome as (
         next_attempt_at = coalesce(o.next_attempt_at, d.next_attempt_at),
         finished_at = case when o.status = 'pending' then null else o.finished_at end
     from outcome o where d.delivery_id = o.delivery_id and d.claim_id = o.claim_id
-    returning d.delivery_id, d.notice_id, d.status
+    returning d.delivery_id, d.notice_id, d.status, o.attempt, o.event, o.status as outcome, o.finished_at,
+        o.accepted_at
+), attempted as (
+    update attempts a set finished_at = o.finished_at, http_status = o.http_status, error = o.error,
+        outcome = case when o.delivered then 'delivered' else 'failed' end
+    from outcome o where a.delivery_id = o.delivery_id and a.attempt = o.attempt and a.claim_id = o.claim_id
 ), told as (
     update notices n set status = m.status from (
         select notice_id, min(status) as status from moved where status in ('delivered', 'superseded')
         group by notice_id
     ) m
     where n.notice_id = m.notice_id and n.status in ('pending', 'failed', 'superseded')
+), noted as (
+    insert into outbox (event_id, notice_id, outcome, at, accepted_at, value)
+    select delivery_id || '.' || attempt, notice_id, outcome, finished_at, accepted_at, event
+    from moved where event is not null
 )
 select delivery_id, notice_id, status from moved
-"""
-
-_ATTEMPTS = """
-update attempts a set finished_at = o.finished_at, outcome = o.outcome, http_status = o.http_status, error = o.error
-from unnest($1::text[], $2::int[], $3::uuid[], $4::timestamptz[], $5::text[], $6::int[], $7::text[])
-    as o(delivery_id, attempt, claim_id, finished_at, outcome, http_status, error)
-where a.delivery_id = o.delivery_id and a.attempt = o.attempt and a.claim_id = o.claim_id
 """
 
 _FAILED_NOTICES = """
@@ -157,35 +161,29 @@ select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::
 
 
 async def finish(pool: Pool, claim_ids: Sequence[UUID], outcomes: Sequence[Finished]) -> set[str]:
-    """Write outcomes, each under its claim's id, in one transaction; returns the deliveries whose claim still held."""
+    """Write outcomes, each under its claim's id; returns the deliveries whose claim still held."""
+    arguments = (
+        [o.claimed.delivery_id for o in outcomes],
+        [o.claimed.attempt for o in outcomes],
+        list(claim_ids),
+        [o.status for o in outcomes],
+        [o.next_attempt_at for o in outcomes],
+        [o.finished_at for o in outcomes],
+        [o.delivered for o in outcomes],
+        [o.http_status for o in outcomes],
+        [o.error for o in outcomes],
+        [o.event for o in outcomes],
+        [o.claimed.accepted_at for o in outcomes],
+    )
+    if all(o.delivered and o.claimed.failures_in_a_row == 0 for o in outcomes):
+        return {row["delivery_id"] for row in await pool.fetch(_FINISH, *arguments)}
     async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(
-            _FINISH,
-            [o.claimed.delivery_id for o in outcomes],
-            [o.claimed.attempt for o in outcomes],
-            list(claim_ids),
-            [o.status for o in outcomes],
-            [o.next_attempt_at for o in outcomes],
-            [o.finished_at for o in outcomes],
-            [o.delivered for o in outcomes],
-        )
-        held = {row["delivery_id"] for row in rows}
-        await connection.execute(
-            _ATTEMPTS,
-            [o.claimed.delivery_id for o in outcomes],
-            [o.claimed.attempt for o in outcomes],
-            list(claim_ids),
-            [o.finished_at for o in outcomes],
-            ["delivered" if o.delivered else "failed" for o in outcomes],
-            [o.http_status for o in outcomes],
-            [o.error for o in outcomes],
-        )
+        rows = await connection.fetch(_FINISH, *arguments)
         failed = [row["notice_id"] for row in rows if row["status"] == "failed"]
         if failed:
             await connection.execute(_FAILED_NOTICES, failed)
         await _endpoints(connection, outcomes)
-        await write_outbox(connection, [o for o in outcomes if o.claimed.delivery_id in held])
-    return held
+    return {row["delivery_id"] for row in rows}
 
 
 async def _endpoints(connection: Pool, outcomes: Sequence[Finished]) -> None:
@@ -195,8 +193,6 @@ async def _endpoints(connection: Pool, outcomes: Sequence[Finished]) -> None:
         by_endpoint.setdefault(o.claimed.subscription_id, []).append(o)
     # In one order everywhere: two instances that update the same endpoints do not wait for each other in a circle.
     rows = sorted(by_endpoint.items())
-    if all(o.delivered and o.claimed.failures_in_a_row == 0 for o in outcomes):
-        return
     await connection.execute(
         _ENDPOINTS,
         [name for name, _ in rows],

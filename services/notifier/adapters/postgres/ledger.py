@@ -84,7 +84,8 @@ async def record(pool: Pool, plan: Plan, now: datetime) -> int:
         )
         routes = await _routes(connection, fresh)
         await _insert_deliveries(connection, routes, now)
-        unreached = [p.notice_id for p in fresh if p.notice_id not in {q.notice_id for q, _, _ in routes}]
+        reached = {p.notice_id for p, _, _ in routes}
+        unreached = [p.notice_id for p in fresh if p.notice_id not in reached]
         if unreached:
             await connection.execute(
                 "update notices set status = 'no_subscription' where notice_id = any($1::text[])", unreached
