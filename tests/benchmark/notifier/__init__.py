@@ -1,0 +1,1 @@
+"""The notifier against bare POSTs and an afternoon's script: `python -m tests.benchmark notifier`."""
