@@ -18,7 +18,7 @@ from contracts.types.conflict import (
     Stage,
 )
 
-__all__ = ["Channel", "Notice", "NoticeData", "NoticeEvent", "NoticeOutcome", "NoticeStatus"]
+__all__ = ["Channel", "Notice", "NoticeData", "NoticeEvent", "NoticeOutcome", "NoticeStatus", "Ping", "PingData"]
 
 NoticeId = Annotated[str, Meta(pattern=r"^ntc_[a-z2-7]{24}\Z")]
 
@@ -47,9 +47,23 @@ class NoticeData(Contract, kw_only=True, frozen=True):
 class Notice(Contract, kw_only=True, frozen=True):
     """The body of a webhook, in the shape of Standard Webhooks: type, timestamp, data."""
 
-    type: Annotated[str, Meta(pattern=r"^notice\.[a-z_]+\Z", description="`notice.` and the stage, or notice.ping.")]
+    type: Annotated[str, Meta(pattern=r"^notice\.[a-z_]+\Z", description="`notice.` and the stage.")]
     timestamp: Instant
     data: NoticeData
+
+
+class PingData(Contract, kw_only=True, frozen=True):
+    """Which subscription is tried."""
+
+    subscription_id: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Ping(Contract, kw_only=True, frozen=True):
+    """A test of a subscription, signed and sent as a notice is. It tells of no person and no conflict."""
+
+    type: Literal["notice.ping"]
+    timestamp: Instant
+    data: PingData
 
 
 class Channel(StrEnum):

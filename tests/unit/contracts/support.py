@@ -20,7 +20,7 @@ from contracts.catalog import load_schema
 from contracts.types.conflict import Conflict, Review
 from contracts.types.custody import CustodyEvent
 from contracts.types.detainer import Detainer, DetainerCommand
-from contracts.types.notice import Notice, NoticeEvent
+from contracts.types.notice import Notice, NoticeEvent, Ping
 from contracts.types.registry import RegistryRecord
 from contracts.types.reject import Reject
 
@@ -33,6 +33,7 @@ TYPES: Final[dict[str, Any]] = {
     "detainer.v1": Detainer,
     "notice-event.v1": NoticeEvent,
     "notice.v1": Notice,
+    "ping.v1": Ping,
     "registry-record.v1": RegistryRecord,
     "reject.v1": Reject,
     "review.v1": Review,

@@ -93,4 +93,3 @@ def test_the_examples_cover_every_stage_that_the_matcher_reaches() -> None:
         DetainerState.LIFTED,
         DetainerState.CUSTODY_ASSUMED,
     }
-    assert "notice.ping" in values("notice.v1", "type")

@@ -7,6 +7,7 @@ import pytest
 
 from contracts import ids
 from contracts.catalog import TopicSpec, load_schema, load_topics
+from tests.unit.contracts.support import TYPES
 
 TOPICS = [pytest.param(spec, id=name) for name, spec in load_topics().items()]
 SERVICES = {"ingest", "matcher", "notifier", "operator"}
@@ -57,11 +58,11 @@ def test_an_episode_and_its_state_lie_in_partitions_of_the_same_number() -> None
 
 
 def test_every_schema_is_of_a_topic_or_of_an_edge() -> None:
-    """detainer-command.v1 is what agencies send, notice.v1 what they are sent; neither is on a topic."""
+    """Agencies send detainer-command.v1, and are sent notice.v1 and ping.v1; none of the three is on a topic."""
     on_topics = {spec.schema for spec in load_topics().values() if spec.schema is not None}
-    assert "detainer-command.v1.json" not in on_topics
-    assert "notice.v1.json" not in on_topics
-    assert len(on_topics) == 7
+    at_edges = {f"{name}.json" for name in ("detainer-command.v1", "notice.v1", "ping.v1")}
+    assert {f"{name}.json" for name in TYPES} == on_topics | at_edges
+    assert not on_topics & at_edges
 
 
 def test_a_declaration_with_a_word_that_is_unknown_is_refused() -> None:
