@@ -1,0 +1,94 @@
+"""Plots that turn on who the person is (DESIGN.md, "Identity"); what they write and say is as in plots.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.types.common import Tier
+from contracts.types.conflict import RetractionReason, Stage
+from deploy.demo.world.life import Life
+from deploy.demo.world.openings import begin, wanted
+from deploy.demo.world.people import Link
+from deploy.demo.world.places import Office
+
+__all__ = [
+    "contradicted",
+    "false_name",
+    "fingerprinted_later",
+    "identified",
+    "mistaken",
+    "name_only",
+    "namesake",
+    "never_fingerprinted",
+    "question_withdrawn",
+]
+
+
+def name_only(life: Life, offices: Sequence[Office]) -> None:
+    """Nobody is told by name and birth date alone (rule 1): a person decides."""
+    lodged, booking = begin(life, offices[0], Link.NAME)
+    life.release(booking)
+    life.expect(lodged, booking, Stage.RELEASED)
+
+
+def namesake(life: Life, offices: Sequence[Office]) -> None:
+    """Same name and birth date, other fingerprints: Garcia v. County of Riverside (rule 1)."""
+    lodged, booking = begin(life, offices[0], Link.NAMESAKE)
+    life.release(booking)
+    life.expect(lodged, booking, Stage.RELEASED)
+
+
+def contradicted(life: Life, offices: Sequence[Office]) -> None:
+    lodged, booking = begin(life, offices[0], Link.A_NUMBER_OTHER_SEX)
+    life.schedule(booking)
+    life.expect(lodged, booking, Stage.RELEASE_SCHEDULED)
+
+
+def false_name(life: Life, offices: Sequence[Office]) -> None:
+    """Booked under a name that is not theirs; the fingerprints tell."""
+    lodged = wanted(life, offices[0], life.rng.choice((Link.SID, Link.UCN)))
+    booking = life.book(nameless=True)
+    life.wait(days=1)
+    life.release(booking)
+    life.expect(lodged, booking, Stage.RELEASED)
+
+
+def fingerprinted_later(life: Life, offices: Sequence[Office]) -> None:
+    """At first a name is all that the jail knows."""
+    lodged = wanted(life, offices[0], Link.SID)
+    booking = life.book(numbers=False)
+    life.wait(hours=4)
+    life.update(booking, life.population.booked_at(life.human, booking.place))
+    life.wait(hours=4)
+    life.schedule(booking)
+    life.expect(lodged, booking, Stage.RELEASE_SCHEDULED)
+
+
+def never_fingerprinted(life: Life, offices: Sequence[Office]) -> None:
+    lodged = wanted(life, offices[0], Link.UCN)
+    booking = life.book(numbers=False)
+    life.expect(lodged, booking, Stage.IN_CUSTODY, tier=Tier.POSSIBLE)
+
+
+def identified(life: Life, offices: Sequence[Office]) -> None:
+    """The agency learns the number; what was a question becomes a notice."""
+    lodged, booking = begin(life, offices[0], Link.NAME)
+    now = life.amend(lodged, Link.SID)
+    life.wait(hours=6)
+    life.release(booking)
+    life.expect(now, booking, Stage.RELEASED)
+
+
+def mistaken(life: Life, offices: Sequence[Office]) -> None:
+    """The agency meant somebody else: what was told is taken back (G6)."""
+    lodged, booking = begin(life, offices[0], Link.SID)
+    life.schedule(booking)
+    life.wait(hours=5)
+    life.amend(lodged, Link.NAME, life.population.draw())
+    life.expect(lodged, booking, Stage.RETRACTED, retraction=RetractionReason.IDENTITY_CHANGED)
+
+
+def question_withdrawn(life: Life, offices: Sequence[Office]) -> None:
+    lodged, booking = begin(life, offices[0], Link.NAME)
+    life.lift(lodged)
+    life.expect(lodged, booking, Stage.RETRACTED, retraction=RetractionReason.DETAINER_LIFTED)
