@@ -168,7 +168,7 @@ async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records:
         batch = producer.create_batch()
         while at < len(records):
             record = records[at]
-            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
                 break
             at += 1
         batch.close()

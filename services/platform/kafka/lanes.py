@@ -211,7 +211,7 @@ class Lanes:
                 self.pending_bytes -= _size(record)
                 waiting.popleft()
                 continue
-            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
                 break
             ticket.handed[index] = 1
             taken.append(waiting.popleft())

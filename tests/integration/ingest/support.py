@@ -111,6 +111,23 @@ class Topic:
         finally:
             consumer.close()
 
+    def grows(self) -> Callable[[], None]:
+        """Look at the end of the log now; what is returned waits until there is more, committed or not."""
+        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap, isolation_level="read_uncommitted")
+        partitions = [TopicPartition(self.name, p) for p in consumer.partitions_for_topic(self.name) or ()]
+        before = consumer.end_offsets(partitions)
+
+        def wait() -> None:
+            deadline = time.monotonic() + 30
+            try:
+                while consumer.end_offsets(partitions) == before:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"nothing is written to {self.name}")
+            finally:
+                consumer.close()
+
+        return wait
+
     def values(self) -> list[dict[str, Any]]:
         return [json.loads(r.value) for r in self.records() if r.value is not None]
 
