@@ -105,15 +105,16 @@ def ensure_jars(
     directory.mkdir(parents=True, exist_ok=True)
     missing = [jar for jar in lock.jars if not _is_good(directory / jar.file, jar)]
     if missing:
-        say(f"fetching {len(missing)} of {len(lock.jars)} jars of Kafka {lock.kafka}")
+        say(f"fetching {len(missing)} jars of Kafka {lock.kafka}")
         with (
             tempfile.TemporaryDirectory(prefix=".fetch-", dir=directory) as scratch,
             ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool,
         ):
             context = maven_context(Path(scratch), environ)
             try:
-                for _ in pool.map(lambda jar: _fetch(jar, context, directory, len(missing)), missing):
-                    pass
+                fetched = pool.map(lambda jar: _fetch(jar, context, directory, len(missing)), missing)
+                for count, _ in enumerate(fetched, start=1):
+                    say(f"fetched {count} of {len(missing)} jars of Kafka {lock.kafka}")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -88,6 +88,9 @@ class KafkaNode:
             # Tests of a lost consumer or a zombie producer need not wait for the defaults of 6 s and 10 s.
             "group.min.session.timeout.ms": "500",
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+            # After kill -9 the controller does not let the broker in again before its old session is over (default 9 s).
+            "broker.session.timeout.ms": "5000",
+            "broker.heartbeat.interval.ms": "1000",
             "num.network.threads": "2",
             "num.io.threads": "4",
             "log.cleaner.dedupe.buffer.size": str(32 << 20),  # of the heap; the default is 128 MiB
@@ -122,7 +125,7 @@ class KafkaNode:
         return spawn(
             self._command("kafka.Kafka", str(self._settings_file)),
             log=self.logs / "kafka.out",
-            marker=str(self.directory),
+            marker=self.marker(self.logs),
             cwd=self.directory,
             env={k: v for k, v in os.environ.items() if not k.startswith(("KAFKA_", "JAVA_TOOL", "JDK_JAVA", "_JAVA"))},
         )
@@ -140,6 +143,11 @@ class KafkaNode:
             raise StartFailed(f"Kafka did not serve within {_START_S:.0f} s; see {self.log}")
 
     @staticmethod
+    def marker(logs: Path) -> str:
+        """The argument by which a broker is known to be the one of this stack."""
+        return f"-Dsallyport.logs={logs}"
+
+    @staticmethod
     def stop(process: ServerProcess) -> None:
         process.stop([(signal.SIGTERM, _STOP_S), (signal.SIGKILL, 5.0)])
 
@@ -152,7 +160,7 @@ class KafkaNode:
             str(self.java.executable),
             *_JVM,
             *_jvm_for(self.java),
-            f"-Dsallyport.logs={self.logs}",
+            self.marker(self.logs),
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}",
             "-cp",
             os.pathsep.join(str(jar) for jar in self.jars),

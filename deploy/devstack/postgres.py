@@ -68,6 +68,10 @@ class PostgresServer:
         """Make the data directory where there is none. Raises NoPostgres, StartFailed."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
+        if _is_root():
+            # Our own directories under .dev may be entered (not listed) by others; what is in them may not be read.
+            self.directory.parent.chmod(0o711)
+            self.directory.parent.parent.chmod(0o711)
         identity = _identity(self.directory)
         if (self.data / "PG_VERSION").exists():
             return
@@ -98,9 +102,9 @@ class PostgresServer:
         }
         flags = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return spawn(
-            [*identity.prefix, str(_program("postgres")), "-D", str(self.data), *flags],
+            [*identity.prefix, str(_program("postgres")), self.marker(self.directory), *flags],
             log=self.log,
-            marker=str(self.data),
+            marker=self.marker(self.directory),
             cwd=self.directory,
             env=_environment(),
             user=identity.user,
@@ -131,6 +135,11 @@ class PostgresServer:
         except subprocess.TimeoutExpired:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
+
+    @staticmethod
+    def marker(directory: Path) -> str:
+        """The argument by which a server is known to be the one of this stack."""
+        return f"-D{directory / 'data'}"
 
     @staticmethod
     def stop(process: ServerProcess) -> None:
@@ -173,11 +182,15 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
 
 
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
 @cache
 def _identity(directory: Path) -> _Identity:
     """PostgreSQL refuses to be root. As root we run it as `nobody`, if that account can reach the programs and the
     data; in a checkout that only root may enter, inside a user namespace, where root's files belong to user 1000."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if not _is_root():
         return _Identity()
     import pwd
 
@@ -186,9 +199,6 @@ def _identity(directory: Path) -> _Identity:
     except KeyError:
         pass
     else:
-        # Our own directories under .dev may be entered (not listed) by others; what is in them may not be read.
-        directory.parent.chmod(0o711)
-        directory.parent.parent.chmod(0o711)
         nobody = _Identity(account.pw_uid, account.pw_gid)
         if _reaches(nobody, directory):
             return nobody

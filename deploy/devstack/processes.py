@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["ServerProcess", "choose_port", "port_is_free", "read_tail", "spawn", "wait_until"]
+__all__ = ["ServerProcess", "choose_port", "port_is_free", "processes_with", "read_tail", "spawn", "wait_until"]
 
 LOOPBACK = "127.0.0.1"
 # Below the range from which Linux, macOS and Windows draw the ports of outgoing connections: a port that we keep
@@ -22,14 +22,15 @@ LOOPBACK = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
 # /proc gives start times in ticks of 10 ms since boot, and the boot time may be corrected by the clock's adjustment.
 _START_TIME_TOLERANCE_S = 2.0
+_SOCKETS_CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
     """A process by more than its pid, so that a recycled pid is never taken for it.
 
-    started_at: seconds since the epoch, as the kernel tells. marker: a part of its command line that is its own
-    (the path of its data directory).
+    started_at: seconds since the epoch, as the kernel tells. marker: an argument of its command line that no other
+    program's has (it names a directory of the stack).
     """
 
     pid: int
@@ -46,7 +47,7 @@ class ServerProcess:
                 return None
             if abs(process.create_time() - self.started_at) > _START_TIME_TOLERANCE_S:
                 return None
-            if self.marker not in "\0".join(process.cmdline()):
+            if self.marker not in process.cmdline():
                 return None
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
@@ -66,14 +67,19 @@ class ServerProcess:
             children = process.children(recursive=True)
             for signal_, seconds in steps:
                 process.send_signal(signal_)
-                try:
-                    process.wait(seconds)
+                # Not psutil's wait: for it a zombie lives until its parent, who may be a lazy init, has reaped it.
+                if wait_until(lambda: not self.is_running, seconds=seconds, every_s=0.02):
                     break
-                except psutil.TimeoutExpired:
-                    continue
-            _, left = psutil.wait_procs(children, timeout=2)
-            for child in left:
+            wait_until(lambda: not any(map(_is_alive, children)), seconds=2, every_s=0.02)
+            for child in filter(_is_alive, children):
                 child.kill()
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def spawn(
@@ -106,6 +112,15 @@ def spawn(
     return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), marker)
 
 
+def processes_with(marker: str) -> list[ServerProcess]:
+    """Every process that has this very argument, whoever started it."""
+    return [
+        ServerProcess(process.pid, process.info["create_time"], marker)
+        for process in psutil.process_iter(["cmdline", "create_time"])
+        if marker in (process.info["cmdline"] or ())
+    ]
+
+
 def port_is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As the servers do: a port whose last connections are still in TIME_WAIT is free.
@@ -119,7 +134,8 @@ def port_is_free(port: int) -> bool:
 
 def choose_port(kept: int | None = None, avoid: Sequence[int] = ()) -> int:
     """The port that was kept if it is still free, else a free one outside `avoid`."""
-    if kept is not None and port_is_free(kept):
+    # A server that was killed is gone a moment before the kernel has closed its sockets.
+    if kept is not None and wait_until(lambda: port_is_free(kept), seconds=_SOCKETS_CLOSE_S):
         return kept
     # Random, so that two checkouts that start at once do not probe the same sequence.
     while True:

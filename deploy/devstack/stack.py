@@ -23,13 +23,13 @@ from deploy.devstack.jars import ensure_jars
 from deploy.devstack.java import find_java
 from deploy.devstack.kafka import KafkaNode
 from deploy.devstack.postgres import PostgresServer, new_password
-from deploy.devstack.processes import ServerProcess, choose_port, port_is_free
+from deploy.devstack.processes import ServerProcess, choose_port, processes_with
 from deploy.devstack.state import StackState, locked
 
 __all__ = ["DevStack", "PartStatus", "StackInfo", "checkout_root", "stack_names"]
 
 _LOCK_S = 180.0  # the first `up` of a checkout downloads
-_START_ATTEMPTS = 3
+_START_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,15 @@ class DevStack:
         external_kafka, external_database = self._external()
         with locked(self._lock_file, seconds=_LOCK_S):
             state = StackState.read(self._state_file)
-            state.owner = owner or state.owner
             for attempt in range(1, _START_ATTEMPTS + 1):
+                state.owner = owner
                 try:
                     return self._start(state, external_kafka, external_database)
                 except StartFailed:
-                    # Between our look at a port and the server's, somebody else may have taken it.
+                    # Once more from the beginning: between our look at a port and the server's, somebody may have taken
+                    # it, and a server that looked alive may have been dying.
                     self._stop(state)
-                    if attempt == _START_ATTEMPTS or self._ports_are_free(state):
+                    if attempt == _START_ATTEMPTS:
                         raise
                 except BaseException:
                     self._stop(state)
@@ -153,6 +154,7 @@ class DevStack:
         return kafka, database
 
     def _start(self, state: StackState, external_kafka: str | None, external_database: str | None) -> StackInfo:
+        self._stop_strays(state)
         # Both are under way before either is waited for. Each process is on record as soon as it exists.
         kafka = None if external_kafka else self._begin_kafka(state)
         postgres = None if external_database else self._begin_postgres(state)
@@ -210,6 +212,7 @@ class DevStack:
         return server
 
     def _stop(self, state: StackState) -> None:
+        self._stop_strays(state)
         if state.postgres is not None:
             PostgresServer.stop(state.postgres)
         if state.kafka is not None:
@@ -218,9 +221,15 @@ class DevStack:
         if self._state_file.exists():
             state.write(self._state_file)
 
-    @staticmethod
-    def _ports_are_free(state: StackState) -> bool:
-        return all(port_is_free(port) for port in _ports(state))
+    def _stop_strays(self, state: StackState) -> None:
+        """Stop servers of this stack that are not on record: `up` was killed in the moment after it started one, or
+        somebody removed the state file."""
+        for process in processes_with(PostgresServer.marker(self.directory / "postgres")):
+            if state.postgres is None or process.pid != state.postgres.pid:
+                PostgresServer.stop(process)
+        for process in processes_with(KafkaNode.marker(self._logs)):
+            if state.kafka is None or process.pid != state.kafka.pid:
+                KafkaNode.stop(process)
 
 
 def _ports(state: StackState) -> list[int]:

@@ -58,13 +58,13 @@ def ephemeral(
         assert supervisor.stdin is not None and supervisor.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             supervisor.stdin.close()
+        supervisor.stdout.close()  # what it tells of a start under way fails from now on, and ends the start
         try:
             failed = supervisor.wait(_STOP_S) != 0
         except subprocess.TimeoutExpired:
             supervisor.kill()
             supervisor.wait()
             failed = True
-        supervisor.stdout.close()
         if failed:  # it was killed, or could not stop them: do it here
             DevStack(root, name).down(delete=True)
 
@@ -84,9 +84,8 @@ def _hear(supervisor: subprocess.Popen[str], say: Callable[[str], None]) -> Stac
 
 
 def _tell(kind: str, **fields: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps({"kind": kind, **fields}) + "\n")
-        sys.stdout.flush()
+    """Raises BrokenPipeError where nobody listens any more."""
+    os.write(sys.stdout.fileno(), (json.dumps({"kind": kind, **fields}) + "\n").encode())
 
 
 def _sweep(root: Path) -> None:
@@ -109,15 +108,18 @@ def _main(root: Path, name: str, jar_cache: Path | None) -> int:
     # Only the pipe tells us to end. Not SIG_IGN: the servers would inherit that, and a JVM then never ends by SIGTERM.
     for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_, lambda *_: None)
-    me = ServerProcess(os.getpid(), psutil.Process().create_time(), name)
+    me = ServerProcess(os.getpid(), psutil.Process().create_time(), name)  # `name` is an argument of ours
     _sweep(root)
     stack = DevStack(root, name, jar_cache=jar_cache, say=lambda text: _tell("say", text=text))
     try:
         info = stack.up(owner=me)
         _tell("info", kafka_bootstrap_servers=info.kafka_bootstrap_servers, database_url=info.database_url)
         _wait_for_end_of(parent)
+    except BrokenPipeError:
+        pass  # the parent ended while we started
     except errors.DevStackError as error:
-        _tell("error", type=type(error).__name__, text=str(error))
+        with contextlib.suppress(BrokenPipeError):
+            _tell("error", type=type(error).__name__, text=str(error))
     finally:
         stack.down(delete=True)
     return 0
