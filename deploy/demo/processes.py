@@ -18,6 +18,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,9 +30,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from deploy.devstack.processes import choose_port, read_tail, wait_until
 
-__all__ = ["NotReady", "ProcessGroup", "ServiceProcess", "interruptible"]
+__all__ = ["NotReady", "ProcessGroup", "ServiceProcess", "interruptible", "run_directory"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_S = 60.0
@@ -277,6 +280,18 @@ class ProcessGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def run_directory(kind: str) -> Path:
+    """A directory of this process alone under build/KIND, for logs; those of processes that are gone are removed."""
+    base = ROOT / "build" / kind
+    base.mkdir(parents=True, exist_ok=True)
+    for other in base.iterdir():
+        if not (other.name.isdigit() and psutil.pid_exists(int(other.name))):
+            shutil.rmtree(other, ignore_errors=True)
+    directory = base / str(os.getpid())
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 def interruptible() -> None:

@@ -1,0 +1,172 @@
+"""Sallyport as it runs: topics, registry, database, three services and the world outside, each a real process.
+
+    with System(stack, directory) as system:
+        system.ingest.url, system.keys["jail-cthrtfd00"], system.arrivals()
+
+What the issue's acceptance does to it (kill -9) is done to `system.services`.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from cryptography.fernet import Fernet
+
+from contracts.types.registry import RegistryRecord
+from deploy.demo.outside import Arrival, read_arrivals
+from deploy.demo.processes import ProcessGroup, ServiceProcess
+from deploy.demo.world.places import AGENCIES, Credentials, Office, credentials
+from deploy.devstack.processes import choose_port
+from deploy.devstack.stack import StackInfo
+
+__all__ = ["ApiError", "System", "call"]
+
+_MAILED = 2
+"""So many agencies have e-mail beside their webhook."""
+
+
+class ApiError(Exception):
+    """An answer other than 2xx. status: 0 where nobody answered."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"status {status}: {text[:300]}")
+        self.status = status
+
+
+def call(method: str, url: str, key: str = "", body: Any = None, timeout_s: float = 10.0) -> Any:
+    """One request with JSON in and out; None for an answer without a body. Raises ApiError."""
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    data = msgspec.json.encode(body) if body is not None else None
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - our own URL
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+            raw = answer.read()
+            return json.loads(raw) if raw else None
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ApiError(error.code, error.read().decode(errors="replace")) from None
+    except OSError as error:
+        raise ApiError(0, type(error).__name__) from None
+
+
+class System:
+    """A context manager: ready on entry, gone on exit.
+
+    directory: logs and the arrivals go there. made: keys and registry; one source for every jail and agency by default.
+    extra: further registry records. settings: of all services, such as shorter session timeouts in a test.
+    say: is told what takes long.
+    """
+
+    def __init__(
+        self,
+        stack: StackInfo,
+        directory: Path,
+        *,
+        made: Credentials | None = None,
+        extra: Sequence[RegistryRecord] = (),
+        settings: dict[str, str] | None = None,
+        agencies: Sequence[Office] = AGENCIES,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        made = made or credentials()
+        self.stack = stack
+        self.directory = directory
+        self.keys = dict(made.keys)
+        self.agencies = list(agencies)
+        self.mailed = [office.code for office in self.agencies[:_MAILED]]
+        self._records = [*made.records, *extra]
+        self._say = say
+        self._arrivals = directory / "arrivals.jsonl"
+        self.smtp_port = choose_port()
+        common = {**stack.environ(), "SALLYPORT_PROBE_INTERVAL_S": "1", **(settings or {})}
+        self.group = ProcessGroup(directory)
+        self.outside = self.group.program(
+            "outside",
+            ["-m", "deploy.demo.outside"],
+            {"DEMO_SMTP_PORT": str(self.smtp_port), "DEMO_ARRIVALS": str(self._arrivals)},
+        )
+        self.ingest = self.group.service("ingest", common)
+        self.matcher = self.group.service("matcher", common)
+        self._notifier_settings = {
+            **common,
+            "SALLYPORT_ALLOW_PRIVATE_ENDPOINTS": "true",
+            "SALLYPORT_ALLOW_PLAIN_HTTP": "true",
+            "SALLYPORT_SMTP_HOST": "127.0.0.1",
+            "SALLYPORT_SMTP_PORT": str(self.smtp_port),
+            "SALLYPORT_SMTP_STARTTLS": "false",
+            "SALLYPORT_SECRETS_KEYS": Fernet.generate_key().decode(),
+        }
+        self.notifier = self.group.service("notifier", self._notifier_settings)
+        self._common = common
+
+    @property
+    def services(self) -> list[ServiceProcess]:
+        return [self.ingest, self.matcher, self.notifier]
+
+    def arrivals(self) -> list[Arrival]:
+        """What has reached the world outside so far."""
+        return read_arrivals(self._arrivals)
+
+    def agency_key(self, agency: str) -> str:
+        return self.keys[next(office.source for office in self.agencies if office.code == agency)]
+
+    def notices(self, agency: str, query: str = "") -> list[dict[str, Any]]:
+        """Every notice of an agency, by the API, page by page. Raises ApiError."""
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            url = f"{self.notifier.url}/v1/notices?limit=200{query}{f'&cursor={cursor}' if cursor else ''}"
+            page = call("GET", url, self.agency_key(agency))
+            found += page["notices"]
+            cursor = page["next_cursor"] or ""
+            if not cursor:
+                return found
+
+    def _prepare(self) -> None:
+        self._say("topics, registry, database")
+        self.group.run(["topics", "apply"], self._common)
+        registry = self.directory / "registry.json"
+        registry.write_bytes(msgspec.json.encode({"records": self._records}))
+        self.group.run(["registry", "apply", str(registry)], self._common)
+        self.group.run(["migrate"], self._notifier_settings)
+
+    def _subscribe(self) -> None:
+        secrets: dict[str, str] = {}
+        for office in self.agencies:
+            key, url = self.keys[office.source], f"{self.notifier.url}/v1/subscriptions"
+            hook = f"{self.outside.url}/hooks/{office.code}"
+            secrets[office.code] = call("POST", url, key, {"channel": "webhook", "url": hook})["secret"]
+            if office.code in self.mailed:
+                call("POST", url, key, {"channel": "email", "address": f"duty-{office.code.lower()}@agency.example"})
+        call("POST", f"{self.outside.url}/secrets", body=secrets)
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.outside.start()
+            self._prepare()
+            self._say("ingest, matcher, notifier")
+            for service in self.services:
+                service.start()
+            for service in (self.outside, *self.services):
+                service.wait_ready()
+            self._say("subscriptions")
+            self._subscribe()
+        except BaseException:
+            self.group.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.group.stop()
