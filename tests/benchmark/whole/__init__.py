@@ -1,0 +1,1 @@
+"""Event to webhook through the whole system: `python -m tests.benchmark whole`."""
