@@ -28,6 +28,7 @@ class Verdict:
 
     stages: of the newest versions that stand. open_reviews: as they are. repeats: notice id -> how often its webhook
     came beyond the first time; allowed (at least once, G4), but each has to be in the ledger.
+    overtaken: versions whose webhook never came, since a newer one took its place.
     first_arrivals: (conflict id, version) -> Unix time at which its webhook came first.
     """
 
@@ -37,6 +38,7 @@ class Verdict:
     open_reviews: int = 0
     webhooks: int = 0
     emails: int = 0
+    overtaken: int = 0
     repeats: dict[str, int] = field(default_factory=dict)
     repeated_to: dict[str, str] = field(default_factory=dict)
     first_arrivals: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -70,6 +72,8 @@ def judge(
         _told(pair, versions.get(pair.conflict_id, []), told, "webhook", verdict)
         if pair.agency in mailed:
             _told(pair, versions.get(pair.conflict_id, []), by_mail, "e-mail", verdict)
+    newest = {(name, got[-1].version) for name, got in versions.items()}
+    verdict.overtaken = len({(c.conflict_id, c.version) for c in conflicts} - newest - verdict.first_arrivals.keys())
     verdict.stages = Counter(got[-1].stage for got in versions.values() if got[-1].stage is not Stage.RETRACTED)
     verdict.open_reviews = sum(1 for r in newest_reviews.values() if r.status is ReviewStatus.OPEN)
     verdict.emails = sum(1 for a in arrivals if a.channel == "email")

@@ -18,7 +18,7 @@ _SHOWN = 20
 
 def _plain(title: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column()
+    table.add_column(min_width=34)
     table.add_column(justify="right")
     return table
 
@@ -56,11 +56,13 @@ def show(
     out = _plain("Out")
     out.add_row("webhooks that arrived, signature verified", f"{verdict.webhooks:,}")
     out.add_row("  of them repeats of one notice", f"{sum(verdict.repeats.values()):,}")
+    out.add_row("versions overtaken by a newer one before they were sent", f"{verdict.overtaken:,}")
     out.add_row("e-mails that arrived", f"{verdict.emails:,}")
-    out.add_row(
-        "p50 / p95 / p99, accepted by ingest → webhook read by its receiver", _milliseconds(latencies.from_accepted)
-    )
-    out.add_row("p50 / p95 / p99, sender begins its request → the same", _milliseconds(latencies.from_sent))
+    if latencies.from_sent:
+        out.add_row(
+            "p50 / p95 / p99, accepted by ingest → webhook read by its receiver", _milliseconds(latencies.from_accepted)
+        )
+        out.add_row("p50 / p95 / p99, sender begins its request → the same", _milliseconds(latencies.from_sent))
     console.print(out)
 
     truth = _plain("Against the truth of the script")

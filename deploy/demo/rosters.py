@@ -52,7 +52,7 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Day:
-    """One file. booked: bookings seen for the first time. released: in the file before, not in this. back: were gone."""
+    """One file. booked: bookings seen for the first time. released: in the file before only. back: were gone."""
 
     at: datetime
     raw: bytes
