@@ -6,52 +6,24 @@ that the two agree before three processes, Kafka and HTTP come in between.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import msgspec
 import pytest
 
-from contracts.ids import conflict_id, episode_id, review_id
+from contracts.ids import conflict_id, review_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Conflict, Review, ReviewStatus, Stage
 from contracts.types.custody import CustodyEvent
-from contracts.types.detainer import Amend, CustodyAssumed, Detainer, DetainerCommand, Lift, Lodge, Withdraw
+from contracts.types.detainer import DetainerCommand
 from deploy.demo.world.generate import World, generate
 from deploy.demo.world.places import AGENCIES, PLACES, credentials
 from deploy.demo.world.plots import PLOTS
-from services.ingest.domain.detainers import decide, id_of
-from services.matcher.domain.book import DetainerBook
-from services.matcher.domain.episode import Fact
-from services.matcher.domain.fold import CustodyInput, DetainerInput, PartitionState, evolve
-from services.matcher.domain.identity.exact import ExactEngine
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-LOOK_BACK = timedelta(days=30)
+from tests.unit.demo.support import NOW, fold
 
 
 def folded(world: World) -> tuple[dict[str, Conflict], dict[str, Review]]:
     """The newest version of each conflict and review, by the services' own domain code in one process."""
-    book = DetainerBook(ExactEngine())
-    state = PartitionState(book, LOOK_BACK)
-    current: dict[str, Detainer] = {}
-    conflicts: dict[str, Conflict] = {}
-    reviews: dict[str, Review] = {}
-    for post in [*world.lodged, *world.stream]:
-        body = post.body
-        if isinstance(body, Lodge | Amend | Lift | Withdraw | CustodyAssumed):
-            name = id_of(body)
-            version = decide(body, current.get(name), NOW)
-            assert version is not None, "every command changes something"
-            current[name] = version
-            book.put(version, 0, len(current))
-            out = evolve(state, DetainerInput(name), NOW)
-        else:
-            assert post.event_id is not None
-            fact = Fact(post.source, post.event_id, NOW, body)
-            out = evolve(state, CustodyInput(fact, episode_id(body.facility, body.booking_number)), NOW)
-        conflicts |= {c.conflict_id: c for c in out.conflicts}
-        reviews |= {r.review_id: r for r in out.reviews}
-    return conflicts, reviews
+    out = fold(world)
+    return {c.conflict_id: c for c in out.conflicts}, {r.review_id: r for r in out.reviews}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
