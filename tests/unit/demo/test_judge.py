@@ -30,8 +30,13 @@ def faultless() -> tuple[list[Conflict], list[Review], list[Arrival]]:
 
 def run() -> SimpleNamespace:
     """A run without a fault, to be spoilt."""
-    conflicts, reviews, arrivals = map(list, faultless())
-    return SimpleNamespace(expected=list(world().expected), conflicts=conflicts, reviews=reviews, arrivals=arrivals)
+    conflicts, reviews, arrivals = faultless()
+    return SimpleNamespace(
+        expected=list(world().expected),
+        conflicts=list(conflicts),
+        reviews=list(reviews),
+        arrivals=list(arrivals),
+    )
 
 
 def verdict(given: SimpleNamespace) -> Verdict:
