@@ -47,12 +47,21 @@ def _person(number: int) -> Person:
 def _life(number: int) -> list[CustodyEvent]:
     """A booking, a scheduled release, a release; every fifth person is handed to the agency that lodged."""
     booked = START + timedelta(minutes=number)
-    to = AGENCY if number % 5 == 0 else None
-    common = {"facility": FACILITY, "booking_number": f"B{number}"}
+    booking = f"B{number}"
     return [
-        Booked(**common, occurred_at=booked, person=_person(number)),
-        ReleaseScheduled(**common, occurred_at=booked + timedelta(days=1), scheduled_for=booked + timedelta(days=2)),
-        Released(**common, occurred_at=booked + timedelta(days=2), released_to=to),
+        Booked(facility=FACILITY, booking_number=booking, occurred_at=booked, person=_person(number)),
+        ReleaseScheduled(
+            facility=FACILITY,
+            booking_number=booking,
+            occurred_at=booked + timedelta(days=1),
+            scheduled_for=booked + timedelta(days=2),
+        ),
+        Released(
+            facility=FACILITY,
+            booking_number=booking,
+            occurred_at=booked + timedelta(days=2),
+            released_to=AGENCY if number % 5 == 0 else None,
+        ),
     ]
 
 
@@ -155,9 +164,9 @@ def finals(versions: list[Conflict]) -> dict[str, Stage]:
     seen: dict[str, list[Conflict]] = {}
     for conflict in versions:
         seen.setdefault(conflict.conflict_id, []).append(conflict)
-    for conflict, got in seen.items():
-        assert [c.version for c in got] == list(range(1, len(got) + 1)), conflict
-    return {conflict: got[-1].stage for conflict, got in seen.items()}
+    for name, got in seen.items():
+        assert [c.version for c in got] == list(range(1, len(got) + 1)), name
+    return {name: got[-1].stage for name, got in seen.items()}
 
 
 def assert_settles(bootstrap: str) -> None:
