@@ -112,6 +112,11 @@ class Lane:
                 self.serving = False
                 await writer.stop()
 
+    @property
+    def is_busy(self) -> bool:
+        """Custody events wait, or were judged and are not durable yet."""
+        return bool(self._custody) or not self._clean
+
     def ask_to_stop(self) -> None:
         """Finish the transaction in hand, take up no other; `run` then returns."""
         self._stopping.set()

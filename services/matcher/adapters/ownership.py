@@ -163,8 +163,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- health ----------------------------------------------------------------------------------------------------
 
     def handled(self) -> dict[int, int]:
-        """Partition -> next offset of custody.events.v1 that is not durable yet."""
-        return {p: lane.progress.custody for p, lane in self._lanes.items() if lane.serving}
+        """Partition -> next offset of custody.events.v1 that is not durable yet, where a lane has something in hand.
+
+        A lane with nothing in hand is left out, and the consumer's position tells: that is past the commit marker of a
+        transaction (a roster's), which has an offset, and is no record that a lane would ever see.
+        """
+        return {p: lane.progress.custody for p, lane in self._lanes.items() if lane.serving and lane.is_busy}
 
     def ready(self) -> str | None:
         """For Health.ready: every partition that is ours is restored."""
