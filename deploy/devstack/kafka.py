@@ -88,7 +88,7 @@ class KafkaNode:
             # Tests of a lost consumer or a zombie producer need not wait for the defaults of 6 s and 10 s.
             "group.min.session.timeout.ms": "500",
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-            # After kill -9 the controller does not let the broker in again before its old session is over (default 9 s).
+            # After kill -9 the controller lets the broker in again when its old session is over (default 9 s).
             "broker.session.timeout.ms": "5000",
             "broker.heartbeat.interval.ms": "1000",
             "num.network.threads": "2",

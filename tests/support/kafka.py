@@ -18,9 +18,17 @@ def fresh_topics(bootstrap_servers: str, extra: dict[str, int] | None = None, de
     declared = dict(load_topics())
     for name, partitions in (extra or {}).items():
         declared[name] = TopicSpec(
-            name=name, about="", key="", headers="none", partitions=partitions, cleanup="delete", owner="", writers=(), readers=(),
+            name=name,
+            about="",
+            key="",
+            headers="none",
+            partitions=partitions,
+            cleanup="delete",
+            owner="",
+            writers=(),
+            readers=(),
             retention_days=1,
-        )  # fmt: skip
+        )
     until = time.monotonic() + deadline_s
     client = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
