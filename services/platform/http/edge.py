@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import prometheus_client
@@ -245,12 +246,17 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         log.error("request_failed", code="internal", method=request.method, exc_info=error)
         response = problem(500, "internal")
     resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unknown"
-    HTTP_REQUESTS.labels(request.method if resource is not None else "other", route, str(response.status)).inc()
-    HTTP_SECONDS.labels(request.method if resource is not None else "other", route).observe(
-        time.perf_counter() - started
-    )
+    method = request.method if resource is not None else "other"
+    count, seconds = _observers(method, resource.canonical if resource is not None else "unknown", response.status)
+    count.inc()
+    seconds.observe(time.perf_counter() - started)
     return response
+
+
+@cache
+def _observers(method: str, route: str, status: int) -> tuple[prometheus_client.Counter, prometheus_client.Histogram]:
+    """Looking a label set up costs more than counting; there are as many as routes and statuses."""
+    return HTTP_REQUESTS.labels(method, route, str(status)), HTTP_SECONDS.labels(method, route)
 
 
 def _code(reason: str) -> str:

@@ -30,6 +30,7 @@ log = get_logger(__name__)
 _PER_RECORD: Final = 64
 """Bytes that a record takes beyond its key, value and headers, at most."""
 _RESTART_S: Final = 0.5
+_LOOK_S: Final = 0.05
 _M: Final = 0x5BD1E995
 _WORD: Final = struct.Struct("<I")
 
@@ -80,6 +81,7 @@ class Lanes:
     overdue_s: a batch that is older without an acknowledgement means that the broker is away (`problem`).
     max_pending_bytes: more than so much, waiting or on its way, is not taken on.
     max_record_bytes: a larger record is refused alone, rather than fail those that travel with it.
+    linger_s: how long the first record of an idle lane waits for company.
     """
 
     def __init__(
@@ -90,16 +92,20 @@ class Lanes:
         overdue_s: float = 3.0,
         max_pending_bytes: int = 128 * 1024 * 1024,
         max_record_bytes: int = 4 * 1024 * 1024,
+        linger_s: float = 0.0,
     ) -> None:
         self._make = make
         self._timeout_s = timeout_s
         self._overdue_s = overdue_s
         self._max_pending_bytes = max_pending_bytes
         self._max_record_bytes = max_record_bytes
+        self._linger_s = linger_s
         self._producer: AIOKafkaProducer | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._look_again_at = 0.0
+        self._overdue = False
         self.pending_bytes = 0
 
     async def start(self) -> None:
@@ -134,10 +140,12 @@ class Lanes:
             return "the producer is being replaced"
         if self.pending_bytes > self._max_pending_bytes:
             return "too much waits for the broker"
-        late = time.monotonic() - self._overdue_s
-        if any(lane.sent_at is not None and lane.sent_at < late for lane in self._lanes.values()):
-            return "the broker does not acknowledge"
-        return None
+        now = time.monotonic()
+        if now > self._look_again_at:  # every request asks; lanes are many
+            self._look_again_at = now + _LOOK_S
+            late = now - self._overdue_s
+            self._overdue = any(lane.sent_at is not None and lane.sent_at < late for lane in self._lanes.values())
+        return "the broker does not acknowledge" if self._overdue else None
 
     async def send(self, records: Sequence[OutRecord]) -> list[BaseException | None]:
         """For each record, None once all in-sync replicas have it, else why that is not known to be so.
@@ -188,6 +196,8 @@ class Lanes:
     async def _drive(self, lane: _Lane) -> None:
         """Send what waits in the lane, batch after batch, until nothing does."""
         try:
+            if self._linger_s:
+                await asyncio.sleep(self._linger_s)
             while lane.waiting:
                 if self._restarting is not None:
                     # Nobody can be served; whoever waits gives up by its own clock.

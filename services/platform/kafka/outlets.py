@@ -51,8 +51,9 @@ class Outlet:
         self._topics = declare(broker, topics)
         self._settings = settings
         self._lanes = Lanes(
-            lambda: make_producer(settings, linger_ms=linger_ms, max_batch_size=256 * 1024),
+            lambda: make_producer(settings, max_batch_size=256 * 1024),
             timeout_s=settings.kafka_request_timeout_ms / 1000,
+            linger_s=linger_ms / 1000,
         )
 
     async def start(self) -> None:
