@@ -16,7 +16,7 @@ from services.ingest.api.gate import Gate, Result, answer_refusal, fate, inflate
 from services.ingest.domain.events import Accepted, Envelope, accept, read_envelope
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.strict import refusal_of
-from services.ingest.metrics import EVENTS
+from services.ingest.metrics import events
 from services.ingest.settings import IngestSettings
 from services.platform.errors import Forbidden
 from services.platform.http.edge import Route
@@ -116,7 +116,7 @@ class EventsApi:
                 return await self._one(request, source, raw, _envelope_of(request, raw), "ce-", "$")
             raise Refused("content_type_unsupported", f"want {STRUCTURED}, {BATCH}, or {BINARY} with ce- headers")
         except Refused as refused:
-            EVENTS.labels("unknown", "rejected").inc()
+            events("unknown", "rejected").inc()
             return await gate.refuse(raw, refused, request, source)
 
     def _judge(self, envelope: Envelope, source: Source, now: datetime, attribute: str, data: str) -> Accepted:
@@ -135,7 +135,7 @@ class EventsApi:
         accepted = self._judge(envelope, source, now, attribute, data)
         (error,) = await gate.send((event_record(accepted, now),))
         status = fate(error)
-        EVENTS.labels(accepted.kind, status).inc()
+        events(accepted.kind, status).inc()
         if error is not None:
             return gate.not_all_taken([Result(0, status, accepted.id)])
         return json_response({"id": accepted.id, "status": status}, 202)
@@ -172,7 +172,7 @@ class EventsApi:
                 failed = True
                 results[owner].status = fate(error)
         for kind, result in zip(kinds, results, strict=True):
-            EVENTS.labels(kind, result.status).inc()
+            events(kind, result.status).inc()
         if failed:
             return gate.not_all_taken(results)
         if first is None:
