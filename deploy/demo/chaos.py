@@ -29,10 +29,20 @@ from deploy.demo.world.generate import World, generate
 from deploy.devstack.stack import checkout_root
 from deploy.devstack.supervisor import ephemeral
 
-__all__ = ["FAST", "Chaos", "Kill", "ledger_of_repeats", "play_with_kills"]
+__all__ = ["ANSWER_AFTER_S", "FAST", "Chaos", "Kill", "ledger_of_repeats", "play_with_kills"]
 
-FAST = {"SALLYPORT_SESSION_TIMEOUT_MS": "6000", "SALLYPORT_FENCED_RETRY_S": "2", "SALLYPORT_PROGRESS_FLUSH_S": "1"}
-"""So that a partition comes back in seconds after a kill -9: that is what a run waits for."""
+FAST = {
+    "SALLYPORT_SESSION_TIMEOUT_MS": "6000",
+    "SALLYPORT_FENCED_RETRY_S": "2",
+    "SALLYPORT_PROGRESS_FLUSH_S": "1",
+    "SALLYPORT_WEBHOOK_DEADLINE_S": "4",
+    "SALLYPORT_SMTP_DEADLINE_S": "4",
+    "SALLYPORT_LEASE_MARGIN_S": "2",
+}
+"""So that partitions, and deliveries under way, come back in seconds after a kill -9: that is what a run waits for."""
+ANSWER_AFTER_S = 0.3
+"""Endpoints that answer at once have nothing under way when the notifier is killed; these have, so that webhooks are
+repeated, and the ledger has something to account for."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,7 @@ def main() -> int:
     world = generate(given.seed, given.events)
     with (
         ephemeral(checkout_root(), f"chaos-{os.getpid()}") as stack,
-        System(stack, directory, settings=FAST) as system,
+        System(stack, directory, settings=FAST, answer_after_s=ANSWER_AFTER_S) as system,
         Observer(stack.kafka_bootstrap_servers) as observer,
     ):
         play = Play(system, observer, sender_deadline_s=120)

@@ -1,6 +1,7 @@
 """The world outside of Sallyport, as a process of its own: every agency's webhook endpoint, and its mail server.
 
-`python -m deploy.demo.outside`, with SALLYPORT_HTTP_PORT, DEMO_SMTP_PORT and DEMO_ARRIVALS (a file) in the environment.
+`python -m deploy.demo.outside`, with SALLYPORT_HTTP_PORT, DEMO_SMTP_PORT, DEMO_ARRIVALS (a file) and, optionally,
+DEMO_ANSWER_AFTER_S (seconds between taking a webhook and saying so) in the environment.
 
     POST /hooks/{agency}   what Sallyport calls; verified by the `standardwebhooks` library, which is none of ours
     POST /secrets          {agency: secret, …}: what the subscriptions answered
@@ -58,10 +59,11 @@ def read_arrivals(file: Path) -> list[Arrival]:
 
 
 class Outside:
-    """The endpoints. log: open for appending, unbuffered."""
+    """The endpoints. log: open for appending, unbuffered. answer_after_s: between taking a webhook and saying so."""
 
-    def __init__(self, log: IO[bytes]) -> None:
+    def __init__(self, log: IO[bytes], answer_after_s: float) -> None:
         self._log = log
+        self._answer_after_s = answer_after_s
         self._webhooks: dict[str, Webhook] = {}
         self._counts: Counter[str] = Counter()
 
@@ -91,6 +93,8 @@ class Outside:
                 pass
         body = Raw(raw) if verified else Raw(b"null")
         self._record(Arrival("webhook", at, request.headers.get("webhook-id", ""), agency, verified, body))
+        if self._answer_after_s:
+            await asyncio.sleep(self._answer_after_s)
         return web.Response(status=204 if verified else 401)
 
     async def secrets(self, request: web.Request) -> web.Response:
@@ -120,7 +124,7 @@ async def _serve(http_port: int, smtp_port: int, log: IO[bytes]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    outside = Outside(log)
+    outside = Outside(log, float(os.environ.get("DEMO_ANSWER_AFTER_S", "0")))
     runner = web.AppRunner(outside.app(), access_log=None)
     await runner.setup()
     mail = await loop.create_server(

@@ -63,6 +63,7 @@ class System:
 
     directory: logs and the arrivals go there. made: keys and registry; one source for every jail and agency by default.
     extra: further registry records. settings: of all services, such as shorter session timeouts in a test.
+    answer_after_s: so long does each endpoint outside take to say that it has taken a webhook.
     say: is told what takes long.
     """
 
@@ -75,6 +76,7 @@ class System:
         extra: Sequence[RegistryRecord] = (),
         settings: dict[str, str] | None = None,
         agencies: Sequence[Office] = AGENCIES,
+        answer_after_s: float = 0.0,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         made = made or credentials()
@@ -92,7 +94,11 @@ class System:
         self.outside = self.group.program(
             "outside",
             ["-m", "deploy.demo.outside"],
-            {"DEMO_SMTP_PORT": str(self.smtp_port), "DEMO_ARRIVALS": str(self._arrivals)},
+            {
+                "DEMO_SMTP_PORT": str(self.smtp_port),
+                "DEMO_ARRIVALS": str(self._arrivals),
+                "DEMO_ANSWER_AFTER_S": str(answer_after_s),
+            },
         )
         self.ingest = self.group.service("ingest", common)
         self.matcher = self.group.service("matcher", common)

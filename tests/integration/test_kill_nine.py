@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.chaos import FAST, play_with_kills
+from deploy.demo.chaos import ANSWER_AFTER_S, FAST, play_with_kills
 from deploy.demo.observe import Observer, read_whole
 from deploy.demo.play import Play
 from deploy.demo.system import System
@@ -21,12 +21,16 @@ KILLS_EACH = 2
 async def test_nothing_lost_and_nothing_said_twice(topics: StackInfo, database_url: str, tmp_path: Path) -> None:
     stack = StackInfo(topics.kafka_bootstrap_servers, database_url)
     world = generate(41, 1500)
-    with System(stack, tmp_path / "run", settings=FAST) as system, Observer(stack.kafka_bootstrap_servers) as observer:
+    with (
+        System(stack, tmp_path / "run", settings=FAST, answer_after_s=ANSWER_AFTER_S) as system,
+        Observer(stack.kafka_bootstrap_servers) as observer,
+    ):
         play = Play(system, observer, sender_deadline_s=90)
         chaos = await play_with_kills(play, world, per_second=100, times_each=KILLS_EACH, settle_s=120)
         assert [service.starts for service in system.services] == [KILLS_EACH + 1] * 3
         assert (chaos.verdict.missing, chaos.verdict.extra) == ([], [])
         assert chaos.unrecorded == []
+        assert chaos.verdict.webhooks == len(chaos.verdict.first_arrivals) + sum(chaos.verdict.repeats.values())
         assert play.sender.sent.again > 0, "ingest was away for a while, and its senders came again"
         # Nothing that was accepted was refused later, on the way (G1).
         assert [r.value for r in read_whole(stack.kafka_bootstrap_servers, ["rejects.v1"])] == []
