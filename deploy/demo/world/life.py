@@ -88,10 +88,6 @@ class Life:
         """Id of the newest event of a jail."""
         return next(p.event_id for p in reversed(self.posts) if p.event_id is not None)
 
-    def last_instant(self) -> datetime:
-        """When the newest fact or command happened."""
-        return self.posts[-1].body.occurred_at
-
     def update(self, booking: Booking, person: Person | None = None) -> str:
         charge = Charge(description=self.rng.choice(("Failure to appear", "Larceny 6", "HOLD FOR OTHER AGENCY")))
         return self._say(booking, Updated(person=person, charges=[charge], **self._at(booking)))
