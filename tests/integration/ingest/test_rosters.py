@@ -145,7 +145,7 @@ async def test_killed_in_the_middle_it_has_taken_all_or_nothing(
             answered = (await posting)[0]
 
         process.start()
-        process.wait_ready()
+        await asyncio.to_thread(process.wait_ready)  # not on the loop: it has to see its connections end
         status, answer = await post(http, process.url, body.encode(), at, JAIL_KEY, JAIL, force="true")
         assert status == 200
         assert answer["booked"] == (0 if answer["repeated"] else 5000)
