@@ -73,7 +73,6 @@ class NotifierService:
             self._intake.handle,
             fatal=stop.fail,
             group_id=settings.group_id,
-            listener=self._intake,
             max_records=settings.max_poll_records,
             poll_ms=5,
             description="Every conflict version, for its notices.",
@@ -88,12 +87,12 @@ class NotifierService:
             interval_s=settings.probe_interval_s,
             handled=lambda: in_hand(self._conflicts),
         )
-        self.health.alive("conflicts", self._progress.check)
+        self.health.alive("conflicts", lambda: None if self._intake.waiting else self._progress.check())
         self.health.alive("dispatcher", self._dispatcher.check)
         self.health.ready("registry", self.registry.check)
         self.health.ready("database", lambda: self._migrated)
         self.health.ready("producer", self._outlet.problem)
-        desk = Desk(lambda: self.registry.registry, self._connected)
+        desk = Desk(self.registry, self._connected)
         subscriptions = Subscriptions(desk, settings, secrets, self._webhooks, changed=self._dispatcher.wake)
         notices = Notices(desk, changed=self._wake)
         self.edge = Edge(

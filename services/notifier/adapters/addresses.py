@@ -6,17 +6,18 @@ services, databases, its own API. aiohttp asks the resolver about names only, so
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
-from typing import Any
-from urllib.parse import urlsplit
+from concurrent.futures import ThreadPoolExecutor
 
+from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from services.platform.errors import ContractViolation
 
-__all__ = ["GuardedResolver", "NotPublic", "check_target", "is_public", "literal_refused"]
+__all__ = ["GuardedResolver", "NotPublic", "check_target", "guarded_socket", "is_public", "literal_refused"]
 
 
 class NotPublic(OSError):
@@ -30,15 +31,20 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
+        if any(ip in network for network in _NEVER):
+            return False
         wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if wrapped is not None:
             ip = wrapped
-        elif ip in _NAT64:
+        elif any(ip in network for network in _LOW_BITS):
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.is_global and not ip.is_multicast
 
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_LOW_BITS = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+"""NAT64 (RFC 6052) and IPv4-compatible (RFC 4291, 2.5.5.1): the IPv4 address is the last 32 bits."""
+_NEVER = tuple(ipaddress.ip_network(network) for network in ("64:ff9b:1::/48", "fec0::/10", "5f00::/16"))
+"""NAT64 of local use (RFC 8215), site-local (RFC 3879), segment routing (RFC 9602): global to Python 3.11."""
 
 
 def check_target(url: str, *, allow_private: bool, allow_plain: bool) -> None:
@@ -48,13 +54,16 @@ def check_target(url: str, *, allow_private: bool, allow_plain: bool) -> None:
         ContractViolation: not http(s), without TLS, with user or password, with a fragment, or a private literal.
     """
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        # yarl, as aiohttp does: where two parsers differ, one would check another host than the other connects to.
+        parts = URL(url)
+        host, port = parts.host, parts.explicit_port
+        (host or "").encode("idna")
     except ValueError:
         raise ContractViolation("url_invalid", "not a URL", "url") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_plain):
         raise ContractViolation("url_not_https", "a webhook URL begins with https://", "url")
-    if not parts.hostname or parts.username is not None or parts.password is not None or parts.fragment or port == 0:
+    named = parts.raw_user is not None or parts.raw_password is not None
+    if not host or any(c.isspace() or not c.isprintable() for c in host) or named or parts.raw_fragment or port == 0:
         raise ContractViolation("url_invalid", "want a host, and neither user, password nor fragment", "url")
     if literal_refused(url, allow_private):
         raise ContractViolation("url_not_public", "the address is not public", "url")
@@ -69,30 +78,84 @@ def _is_literal(host: str) -> bool:
     return True
 
 
+def guarded_socket(address: AddrInfoType) -> socket.socket:
+    """A socket for one connection: the last look at the address, whatever way it came by.
+
+    aiohttp takes more for an address than is one ("127.0.0.1."), and then nobody is asked before the connection.
+
+    Raises NotPublic.
+    """
+    family, kind, protocol, _, where = address
+    if not is_public(str(where[0])):
+        raise NotPublic("the address is not public")
+    return socket.socket(family, kind, protocol)
+
+
 class GuardedResolver(AbstractResolver):
-    """Resolves for one connection, which then uses that very answer: no second look-up that could differ."""
+    """Resolves for one connection, which then uses that very answer: no second look-up that could differ.
+
+    Look-ups of one name at one time are one look-up, in a thread of our own pool. The event loop's pool is small
+    (uvloop's: two threads for names), and a name server that hangs, asked for each delivery of one endpoint, would
+    fill it: every other endpoint would wait behind it.
+    """
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
-        self._inner = ThreadedResolver()
+        self._threads = ThreadPoolExecutor(max_workers=_LOOK_UPS, thread_name_prefix="names")
+        self._under_way: dict[tuple[str, int, int], asyncio.Future[list[ResolveResult]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
+        key = (host, port, int(family))
+        look_up = self._under_way.get(key)
+        if look_up is None:
+            look_up = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+            self._under_way[key] = look_up
+            look_up.add_done_callback(lambda done: self._done(key, done))
+        found = await asyncio.shield(look_up)  # one who gives up does not take it from the others
         allowed = [entry for entry in found if self._allow_private or is_public(entry["host"])]
         if not allowed:
             raise NotPublic(f"{len(found)} addresses, none public")
         return allowed
 
+    def _done(self, key: tuple[str, int, int], look_up: asyncio.Future[list[ResolveResult]]) -> None:
+        self._under_way.pop(key, None)
+        if not look_up.cancelled():
+            look_up.exception()  # nobody may be waiting any more
+
     async def close(self) -> None:
-        await self._inner.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+_LOOK_UPS = 64
+"""Names that are looked up at once; threads are made as they are needed."""
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(
+            hostname=host,
+            host=str(address[0]),
+            port=port,
+            family=kind,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for kind, _, proto, _, address in found
+    ]
 
 
 def literal_refused(url: str, allow_private: bool) -> bool:
     """Whether the URL's host is a literal that is not public. Asked again before each attempt: settings change."""
-    host: Any = urlsplit(url).hostname
-    return not allow_private and host is not None and _is_literal(host) and not is_public(_canonical(host))
+    if allow_private:
+        return False
+    try:
+        host = (URL(url).host or "").rstrip(".")
+    except ValueError:
+        return True
+    return _is_literal(host) and not is_public(_canonical(host))
 
 
 def _canonical(host: str) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from contracts.types.conflict import Stage
 from contracts.types.notice import Channel, NoticeEvent, NoticeOutcome
-from services.notifier.adapters.postgres import claims
+from services.notifier.adapters.postgres import claims, upkeep
 from services.notifier.adapters.postgres.claims import Claimed, Finished
 from services.notifier.adapters.postgres.pool import AWAY, Pool
 from services.notifier.adapters.secrets import SecretBox
@@ -30,6 +30,7 @@ from services.notifier.adapters.webhook import Answer, WebhookSender
 from services.notifier.domain.outcomes import judge
 from services.notifier.metrics import AGE, ATTEMPT, DELIVERIES, DUE, IN_FLIGHT, OLDEST
 from services.notifier.settings import NotifierSettings
+from services.platform.errors import ConfigurationError
 from services.platform.logs import get_logger
 
 __all__ = ["Dispatcher"]
@@ -67,6 +68,7 @@ class Dispatcher:
         self._attempts: set[asyncio.Task[None]] = set()
         self._open = 0
         self._accepting = True
+        self._claiming = asyncio.Lock()
         self._claimed_at = time.monotonic()
         self._due = 0
         longest = max(settings.webhook_deadline_s, settings.smtp_deadline_s if mail.configured else 0.0)
@@ -82,6 +84,7 @@ class Dispatcher:
                 claimed = await self._claim()
             except AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
+                self._claimed_at = time.monotonic()  # not stuck: a restart would not bring the database back
                 await asyncio.sleep(self._settings.poll_s)
                 continue
             if claimed:
@@ -93,8 +96,12 @@ class Dispatcher:
         """Take what there is room for; whether there may be more right now."""
         self._wake.clear()
         room = self._settings.max_in_flight - self._open
-        if room <= 0 or not self._accepting:
+        if room <= 0:
             return False
+        async with self._claiming:
+            return self._accepting and await self._claim_up_to(room)
+
+    async def _claim_up_to(self, room: int) -> bool:
         claim_id = uuid.uuid4()
         got = await claims.claim(
             self._pool(),
@@ -116,14 +123,23 @@ class Dispatcher:
 
     async def _attempt(self, claim_id: uuid.UUID, claimed: Claimed) -> None:
         started = time.perf_counter()
-        if claimed.channel == Channel.WEBHOOK:
-            key = self._secrets.signing_key(claimed.secret_encrypted or b"")
-            answer = await self._webhooks.send(claimed.target, key, claimed.notice_id, claimed.body)
-        else:
-            answer = await self._mail.send(claimed)
+        try:
+            answer = await self._send(claimed)
+        except ConfigurationError as error:
+            log.error("attempt_impossible", delivery_id=claimed.delivery_id, code=error.code)
+            answer = Answer(False, error="secret_unreadable")
+        except Exception as error:  # one odd endpoint must not hold its slot, or the process, for ever
+            log.error("attempt_broke", delivery_id=claimed.delivery_id, error=type(error).__name__)
+            answer = Answer(False, error="internal")
         ATTEMPT.labels(claimed.channel).observe(time.perf_counter() - started)
         DELIVERIES.labels(claimed.channel, answer.error or "delivered").inc()
         self._outcomes.put_nowait((claim_id, self._finished(claimed, answer)))
+
+    async def _send(self, claimed: Claimed) -> Answer:
+        if claimed.channel == Channel.WEBHOOK:
+            key = self._secrets.signing_key(claimed.secret_encrypted or b"")
+            return await self._webhooks.send(claimed.target, key, claimed.notice_id, claimed.body)
+        return await self._mail.send(claimed)
 
     def _finished(self, claimed: Claimed, answer: Answer) -> Finished:
         now = datetime.now(UTC)
@@ -172,7 +188,9 @@ class Dispatcher:
     async def _write(self, batch: list[tuple[uuid.UUID, Finished]]) -> None:
         while True:
             try:
-                held = await claims.finish(self._pool(), [c for c, _ in batch], [f for _, f in batch])
+                held = await claims.finish(
+                    self._pool(), [c for c, _ in batch], [f for _, f in batch], self._settings.breaker_failures
+                )
             except AWAY as error:
                 log.warning("database_away", error=type(error).__name__, count=len(batch))
                 await asyncio.sleep(self._settings.poll_s)
@@ -203,16 +221,18 @@ class Dispatcher:
 
     async def _sweep(self, now: datetime) -> None:
         pool = self._pool()
-        if interrupted := await claims.interrupt(pool, now):
+        if interrupted := await upkeep.interrupt(pool, now):
             log.warning("attempts_interrupted", count=interrupted)
             self._wake.set()
+        await upkeep.end_orphans(pool, now)
         async with pool.acquire() as connection, connection.transaction():
-            given_up = await claims.expire(connection, now, now - timedelta(days=self._settings.expire_after_days))
-            await claims.write_outbox(connection, [_expired(c, now) for c in given_up])
+            given_up = await upkeep.expire(connection, now, now - timedelta(days=self._settings.expire_after_days))
+            events = [(c, event_of(c, NoticeOutcome.EXPIRED, now)) for c in given_up]
+            await upkeep.write_expired(connection, events, now)
         if given_up:
             log.error("deliveries_expired", count=len(given_up))
             self._told()
-        self._due, oldest = await claims.due(pool, now)
+        self._due, oldest = await upkeep.due(pool, now)
         DUE.set(self._due)
         OLDEST.set(oldest)
 
@@ -227,6 +247,9 @@ class Dispatcher:
         """Claim no more; let attempts finish within `deadline_s` seconds and write down what came of them."""
         self._accepting = False
         self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            # A claim that is being made brings attempts that have to be waited for too.
+            await asyncio.wait_for(self._claiming.acquire(), deadline_s / 2)
         if self._attempts:
             _, late = await asyncio.wait(self._attempts, timeout=deadline_s)
             for task in late:
@@ -256,8 +279,3 @@ def event_of(claimed: Claimed, outcome: NoticeOutcome, now: datetime) -> bytes:
             attempts=claimed.attempt,
         )
     )
-
-
-def _expired(claimed: Claimed, now: datetime) -> Finished:
-    event = event_of(claimed, NoticeOutcome.EXPIRED, now)
-    return Finished(claimed, False, "expired", None, now, None, None, False, None, event)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import reject_id
+from contracts.types.common import within_years
 from contracts.types.conflict import Conflict
 from contracts.types.reject import Reject
 from services.notifier.adapters.postgres.ledger import record
@@ -29,10 +29,11 @@ __all__ = ["Intake"]
 log = get_logger(__name__)
 _decode = msgspec.json.Decoder(Conflict).decode
 _AGAIN_S = 0.5
+_LARGEST_VERSION = 2**31 - 1
 
 
-class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Handler and rebalance listener of conflicts.v1.
+class Intake:
+    """Handler of conflicts.v1. waiting: for the database, which a restart would not bring back.
 
     A batch is repeated, without an end, while the database is away: nothing after it is taken meanwhile. Repeating
     changes nothing that is there already.
@@ -50,13 +51,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._rejects = rejects
         self._recorded = recorded
-        self._handled: dict[int, int] = {}
+        self.waiting = False
 
     async def handle(self, records: Records) -> None:
         conflicts: list[Conflict] = []
         for kafka_record in records:
             try:
-                conflicts.append(_decode(kafka_record.value or b""))
+                conflicts.append(_readable(kafka_record.value or b""))
             except (msgspec.DecodeError, ValueError) as error:
                 await self._reject(kafka_record, str(error)[:500])
         made = await self._record(conflicts)
@@ -70,8 +71,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         planned = plan(conflicts)
         while True:
             try:
-                return await record(self._pool(), planned, datetime.now(UTC))
+                made = await record(self._pool(), planned, datetime.now(UTC))
+                self.waiting = False
+                return made
             except AWAY as error:
+                self.waiting = True
                 log.warning("database_away", error=type(error).__name__, count=len(conflicts))
                 await asyncio.sleep(_AGAIN_S)
 
@@ -102,7 +106,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         done: dict[TopicPartition, int] = {}
         for r in records:
             done[TopicPartition(r.topic, r.partition)] = r.offset + 1
-        self._handled.update({tp.partition: offset for tp, offset in done.items()})
         if consumer is None:
             return
         try:
@@ -111,13 +114,15 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             # A rebalance or a broker away: whoever has the partition next reads the batch again, to no effect.
             log.warning("offsets_not_committed", error=type(error).__name__)
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        for tp in revoked:
-            self._handled.pop(tp.partition, None)
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        pass
+def _readable(value: bytes) -> Conflict:
+    """The conflict of a record.
 
-    def handled(self) -> dict[int, int]:
-        """Partition -> next offset that is not in the ledger yet, as far as this instance has handled it."""
-        return dict(self._handled)
+    Raises ValueError (msgspec's errors are such): it is none, or holds what the ledger has no room for. Left to
+    PostgreSQL to refuse, one such record would stop its partition for good.
+    """
+    conflict = _decode(value)
+    within_years(decided_at=conflict.decided_at, accepted_at=conflict.cause.accepted_at)
+    if conflict.version > _LARGEST_VERSION:
+        raise ValueError("version: larger than the ledger takes")
+    return conflict

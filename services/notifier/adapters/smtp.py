@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -55,19 +56,23 @@ class MailSender:
         s = self._settings
         if not self.configured:
             return Answer(False, error="smtp_not_configured")
-        message = compose(claimed, sender=s.mail_from, public_url=s.public_url, now=datetime.now(UTC))
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=s.smtp_host,
-                port=s.smtp_port,
-                username=s.smtp_username or None,
-                password=s.smtp_password.get_secret_value() or None,
-                start_tls=s.smtp_starttls,
-                use_tls=False,
-                tls_context=ssl.create_default_context(cafile=s.smtp_ca_file or None) if s.smtp_starttls else None,
-                timeout=s.smtp_deadline_s,
-            )
+            message = compose(claimed, sender=s.mail_from, public_url=s.public_url, now=datetime.now(UTC))
+            async with asyncio.timeout(s.smtp_deadline_s):  # the library's own is for each command anew
+                await aiosmtplib.send(
+                    message,
+                    hostname=s.smtp_host,
+                    port=s.smtp_port,
+                    username=s.smtp_username or None,
+                    password=s.smtp_password.get_secret_value() or None,
+                    start_tls=s.smtp_starttls,
+                    use_tls=False,
+                    tls_context=ssl.create_default_context(cafile=s.smtp_ca_file or None) if s.smtp_starttls else None,
+                    timeout=s.smtp_deadline_s,
+                )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            codes = [refused.code for refused in error.recipients]
+            return Answer(False, http_status=codes[0] if codes else None, error="smtp_recipient_refused")
         except aiosmtplib.SMTPResponseException as error:
             return Answer(False, http_status=error.code, error=f"smtp_{error.code // 100}xx")
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:

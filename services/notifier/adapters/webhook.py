@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import aiohttp
 from msgspec import Struct
 
-from services.notifier.adapters.addresses import GuardedResolver, NotPublic, literal_refused
+from services.notifier.adapters.addresses import GuardedResolver, NotPublic, guarded_socket, literal_refused
 from services.notifier.domain.signature import sign
 
 __all__ = ["Answer", "WebhookSender"]
@@ -45,6 +45,7 @@ class WebhookSender:
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(
             resolver=GuardedResolver(self._allow_private),
+            socket_factory=None if self._allow_private else guarded_socket,
             use_dns_cache=False,  # a cached answer would be used beyond its time to live
             limit=self._connections,
             keepalive_timeout=30,
@@ -88,6 +89,8 @@ class WebhookSender:
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, NotPublic)
             return Answer(False, error="address_not_public" if refused else "connection_failed")
+        except (aiohttp.InvalidURL, UnicodeError):
+            return Answer(False, error="url_invalid")
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
             return Answer(False, error="connection_lost")
 
@@ -116,6 +119,6 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
         return float(value[:9])
     try:
         at = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import msgspec
 from aiohttp import web
 
@@ -13,7 +14,7 @@ from services.notifier.adapters.postgres.pool import AWAY, Pool
 from services.platform.errors import ContractViolation, Unavailable
 from services.platform.http.edge import Handler
 from services.platform.http.problems import problem
-from services.platform.registry import Registry
+from services.platform.registry import RegistryTable
 
 __all__ = ["Desk", "not_found"]
 
@@ -21,13 +22,16 @@ __all__ = ["Desk", "not_found"]
 class Desk:
     """Authentication, the pool, and answers for a database that is away."""
 
-    def __init__(self, registry: Callable[[], Registry], pool: Callable[[], Pool]) -> None:
+    def __init__(self, registry: RegistryTable, pool: Callable[[], Pool]) -> None:
         self._registry = registry
         self.pool = pool
 
     def agency(self, request: web.Request) -> str:
-        """The agency that asks. Raises Unauthenticated, or Forbidden for a source that speaks for none."""
-        registry = self._registry()
+        """The agency that asks. Raises Unauthenticated, Forbidden for a source that speaks for none, or Unavailable
+        while the registry is not read yet, so that nobody could be known."""
+        if not self._registry.restored:
+            raise Unavailable("starting: the registry is not read yet", 1)
+        registry = self._registry.registry
         source: Source = registry.authenticate(request.headers.get("Authorization"))
         return registry.agency_for(source).id
 
@@ -39,6 +43,9 @@ class Desk:
                 return await handler(request)
             except AWAY as error:
                 raise Unavailable("the ledger does not answer") from error
+            except asyncpg.DataError:
+                # What no text or time of PostgreSQL can be, such as a NUL in an id, names nothing that is there.
+                raise ContractViolation("parameter_invalid", "holds what cannot be looked for") from None
 
         return answer
 

@@ -167,7 +167,7 @@ class Subscriptions:
 
     async def _set(self, request: web.Request, status: str, reason: str) -> web.Response:
         agency, name = self._desk.agency(request), request.match_info["subscription_id"]
-        found = await store.set_status(self._desk.pool(), agency, name, status, reason)
+        found = await store.set_status(self._desk.pool(), agency, name, status, reason, datetime.now(UTC))
         self._changed()
         return json_response(found) if found else not_found("subscription")
 

@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from services.notifier.domain.retry import breaker_pause_s, next_pause_s
+from services.notifier.domain.retry import BREAKER_LONGEST_S, breaker_pause_s, next_pause_s
 
 __all__ = ["Verdict", "judge"]
 
 
 class Verdict(Struct, frozen=True):
-    """status of the delivery from now on: delivered, pending (another attempt at `next_attempt_at`) or failed."""
+    """status of the delivery from now on: delivered, pending (another attempt at `next_attempt_at`) or failed.
+
+    rest_until: the endpoint gets nothing before; None asks for no rest.
+    """
 
     status: str
     next_attempt_at: datetime | None
@@ -36,7 +39,9 @@ def judge(
     """
     if delivered:
         return Verdict("delivered", None, None)
-    rest_s = breaker_pause_s(failures_in_a_row + 1, threshold) * scale
+    # Who asks for time asks for all of its notices; how long one of them waits is its own schedule's matter.
+    asked_s = min(retry_after_s or 0.0, BREAKER_LONGEST_S)
+    rest_s = max(breaker_pause_s(failures_in_a_row + 1, threshold), asked_s) * scale
     rest_until = now + timedelta(seconds=rest_s) if rest_s else None
     pause_s = next_pause_s(failures + 1, chance, retry_after_s)
     if pause_s is None:

@@ -69,7 +69,9 @@ def advice_for(conflict: Conflict) -> str:
 def plan(conflicts: Sequence[Conflict]) -> Plan:
     """The notices of a batch of conflict versions. A version whose identity is not good enough leaves nothing behind:
     the matcher publishes none, and this is the second lock (G5)."""
-    newest = {conflict.conflict_id: conflict.version for conflict in conflicts}
+    newest: dict[str, int] = {}
+    for conflict in conflicts:
+        newest[conflict.conflict_id] = max(conflict.version, newest.get(conflict.conflict_id, 0))
     tell: list[Planned] = []
     passed: list[Planned] = []
     for conflict in conflicts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LONGEST_S", "SCHEDULE_S", "breaker_pause_s", "next_pause_s"]
+__all__ = ["BREAKER_LONGEST_S", "LONGEST_S", "SCHEDULE_S", "breaker_pause_s", "next_pause_s"]
 
 _MINUTE, _HOUR = 60.0, 3600.0
 SCHEDULE_S: Final = (
@@ -17,7 +17,9 @@ LONGEST_S: Final = 12 * _HOUR
 """Most that an endpoint's Retry-After is followed, in seconds."""
 
 _JITTER: Final = 0.2
-_BREAKER_FIRST_S, _BREAKER_LONGEST_S = 5.0, 300.0
+_BREAKER_FIRST_S: Final = 5.0
+BREAKER_LONGEST_S: Final = 300.0
+"""Longest rest of an endpoint, in seconds, between two attempts to see whether it is back."""
 
 
 def next_pause_s(failed_attempts: int, chance: float, retry_after_s: float | None = None) -> float | None:
@@ -39,4 +41,4 @@ def breaker_pause_s(failures_in_a_row: int, threshold: int) -> float:
     if failures_in_a_row < threshold:
         return 0.0
     doublings = min(failures_in_a_row - threshold, 16)
-    return float(min(_BREAKER_FIRST_S * 2**doublings, _BREAKER_LONGEST_S))
+    return float(min(_BREAKER_FIRST_S * 2**doublings, BREAKER_LONGEST_S))

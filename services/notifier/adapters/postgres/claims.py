@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from services.notifier.adapters.postgres.pool import Pool
 
-__all__ = ["Claimed", "Finished", "claim", "due", "expire", "finish", "interrupt"]
+__all__ = ["FAILED_NOTICES", "OUTBOX", "Claimed", "Finished", "claim", "finish"]
 
 
 class Claimed(Struct, frozen=True):
@@ -98,7 +98,8 @@ async def claim(
 
 
 # One statement, and so one transaction in one round trip: the delivery, its attempt, its notice and its event. A failed
-# delivery that a newer version of its conflict overtook while it was under way stops here.
+# delivery that was overtaken while it was under way (a newer version, an acknowledgement, a deleted subscription) stops
+# here. A late outcome, under a claim that was given back, leaves the delivery alone; its attempt says what came of it.
 _FINISH = """
 with outcome as (
     select * from unnest($1::text[], $2::int[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
@@ -108,17 +109,15 @@ with outcome as (
 ), moved as (
     update deliveries d set
         status = case
-            when o.status = 'pending' and exists (
-                select from deliveries e where e.conflict_id = d.conflict_id and e.subscription_id = d.subscription_id
-                    and e.version > d.version) then 'superseded'
+            when o.status = 'pending' and d.overtaken then 'superseded'
             else o.status end,
         claim_id = null, lease_until = null,
         failures = d.failures + case when o.delivered then 0 else 1 end,
         next_attempt_at = coalesce(o.next_attempt_at, d.next_attempt_at),
-        finished_at = case when o.status = 'pending' then null else o.finished_at end
+        finished_at = case when o.status = 'pending' and not d.overtaken then null else o.finished_at end
     from outcome o where d.delivery_id = o.delivery_id and d.claim_id = o.claim_id
-    returning d.delivery_id, d.notice_id, d.status, o.attempt, o.event, o.status as outcome, o.finished_at,
-        o.accepted_at
+    returning d.delivery_id, d.notice_id, d.subscription_id, d.status, o.attempt, o.event, o.status as outcome,
+        o.finished_at, o.accepted_at
 ), attempted as (
     update attempts a set finished_at = o.finished_at, http_status = o.http_status, error = o.error,
         outcome = case when o.delivered then 'delivered' else 'failed' end
@@ -129,6 +128,10 @@ with outcome as (
         group by notice_id
     ) m
     where n.notice_id = m.notice_id and n.status in ('pending', 'failed', 'superseded')
+), healed as (
+    update subscriptions s set failures_in_a_row = 0, resting_until = null
+    from (select distinct subscription_id from moved where outcome = 'delivered') m
+    where s.subscription_id = m.subscription_id and (s.failures_in_a_row > 0 or s.resting_until is not null)
 ), noted as (
     insert into outbox (event_id, notice_id, outcome, at, accepted_at, value)
     select delivery_id || '.' || attempt, notice_id, outcome, finished_at, accepted_at, event
@@ -137,21 +140,23 @@ with outcome as (
 select delivery_id, notice_id, status from moved
 """
 
-_FAILED_NOTICES = """
+FAILED_NOTICES = """
 update notices n set status = 'failed' where n.notice_id = any($1::text[]) and n.status = 'pending'
     and not exists (select from deliveries d where d.notice_id = n.notice_id and d.status in ('pending', 'delivered'))
 """
 
+# Many attempts that were under way together and failed together are one fall of the endpoint: they bring its count up
+# to the breaker's threshold, and only the single attempts after that make the rest longer. Counted one by one, a
+# receiver that restarts under load would be left alone for the longest rest at once.
 _ENDPOINTS = """
 update subscriptions s set
-    failures_in_a_row = case when o.delivered then 0 else s.failures_in_a_row + o.failures end,
-    resting_until = case when o.delivered then null else o.rest_until end,
+    failures_in_a_row = greatest(s.failures_in_a_row, least(s.failures_in_a_row + o.crowd, $7)) + o.probes,
+    resting_until = greatest(s.resting_until, o.rest_until),
     status = case when o.gone and s.status in ('active', 'paused') then 'disabled' else s.status end,
     status_reason = case when o.gone then 'the endpoint answered 410 Gone' else s.status_reason end
-from unnest($1::text[], $2::bool[], $3::int[], $4::timestamptz[], $5::bool[])
-    as o(subscription_id, delivered, failures, rest_until, gone)
-where s.subscription_id = o.subscription_id
-  and (not o.delivered or s.failures_in_a_row > 0 or s.resting_until is not null)
+from unnest($1::text[], $2::bool[], $3::int[], $4::int[], $5::timestamptz[], $6::bool[])
+    as o(subscription_id, delivered, crowd, probes, rest_until, gone)
+where s.subscription_id = o.subscription_id and (not o.delivered or o.gone)
 """
 
 OUTBOX = """
@@ -160,8 +165,11 @@ select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::
 """
 
 
-async def finish(pool: Pool, claim_ids: Sequence[UUID], outcomes: Sequence[Finished]) -> set[str]:
-    """Write outcomes, each under its claim's id; returns the deliveries whose claim still held."""
+async def finish(pool: Pool, claim_ids: Sequence[UUID], outcomes: Sequence[Finished], threshold: int) -> set[str]:
+    """Write outcomes, each under its claim's id; returns the deliveries whose claim still held.
+
+    threshold: failures in a row at which an endpoint's breaker opens.
+    """
     arguments = (
         [o.claimed.delivery_id for o in outcomes],
         [o.claimed.attempt for o in outcomes],
@@ -175,101 +183,42 @@ async def finish(pool: Pool, claim_ids: Sequence[UUID], outcomes: Sequence[Finis
         [o.event for o in outcomes],
         [o.claimed.accepted_at for o in outcomes],
     )
-    if all(o.delivered and o.claimed.failures_in_a_row == 0 for o in outcomes):
+    if all(o.delivered for o in outcomes):
         return {row["delivery_id"] for row in await pool.fetch(_FINISH, *arguments)}
     async with pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(_FINISH, *arguments)
         failed = [row["notice_id"] for row in rows if row["status"] == "failed"]
         if failed:
-            await connection.execute(_FAILED_NOTICES, failed)
-        await _endpoints(connection, outcomes)
-    return {row["delivery_id"] for row in rows}
+            await connection.execute(FAILED_NOTICES, failed)
+        held = {row["delivery_id"] for row in rows}
+        await _endpoints(connection, [o for o in outcomes if o.claimed.delivery_id in held], threshold)
+    return held
 
 
-async def _endpoints(connection: Pool, outcomes: Sequence[Finished]) -> None:
-    """One row for each endpoint: a success in the batch resets its breaker, failures alone add up."""
+async def _endpoints(connection: Pool, outcomes: Sequence[Finished], threshold: int) -> None:
+    """One row for each endpoint: failures add up, unless there is a success among them, which `_FINISH` has noted."""
     by_endpoint: dict[str, list[Finished]] = {}
     for o in outcomes:
         by_endpoint.setdefault(o.claimed.subscription_id, []).append(o)
     # In one order everywhere: two instances that update the same endpoints do not wait for each other in a circle.
     rows = sorted(by_endpoint.items())
+    taken = [any(o.delivered for o in own) for _, own in rows]
     await connection.execute(
         _ENDPOINTS,
         [name for name, _ in rows],
-        [any(o.delivered for o in own) for _, own in rows],
-        [sum(not o.delivered for o in own) for _, own in rows],
-        [max((o.rest_until for o in own if o.rest_until is not None), default=None) for _, own in rows],
+        taken,
+        [
+            0 if ok else sum(o.claimed.failures_in_a_row < threshold for o in own)
+            for (_, own), ok in zip(rows, taken, strict=True)
+        ],
+        [
+            0 if ok else sum(o.claimed.failures_in_a_row >= threshold for o in own)
+            for (_, own), ok in zip(rows, taken, strict=True)
+        ],
+        [
+            None if ok else max((o.rest_until for o in own if o.rest_until is not None), default=None)
+            for (_, own), ok in zip(rows, taken, strict=True)
+        ],
         [any(o.gone for o in own) for _, own in rows],
+        threshold,
     )
-
-
-async def write_outbox(connection: Pool, outcomes: Sequence[Finished]) -> None:
-    """Put the events of what was delivered or failed for good beside the state that they tell of."""
-    told = [o for o in outcomes if o.event is not None]
-    if told:
-        await connection.execute(
-            OUTBOX,
-            [f"{o.claimed.delivery_id}.{o.claimed.attempt}" for o in told],
-            [o.claimed.notice_id for o in told],
-            [o.status for o in told],
-            [o.finished_at for o in told],
-            [o.claimed.accepted_at for o in told],
-            [o.event for o in told],
-        )
-
-
-_INTERRUPT = """
-with lapsed as (
-    select delivery_id from deliveries where claim_id is not null and lease_until < $1 for update skip locked
-), freed as (
-    update deliveries d set claim_id = null, lease_until = null, next_attempt_at = $1
-    from lapsed where d.delivery_id = lapsed.delivery_id returning d.delivery_id, d.attempts
-)
-update attempts a set outcome = 'interrupted', finished_at = $1
-from freed where a.delivery_id = freed.delivery_id and a.attempt = freed.attempts and a.outcome is null
-"""
-
-
-async def interrupt(pool: Pool, now: datetime) -> int:
-    """Give back deliveries whose lease ran out; their attempt is on record as interrupted: it may have arrived."""
-    status: str = await pool.execute(_INTERRUPT, now)
-    return int(status.split()[-1])
-
-
-_EXPIRE = """
-with lapsed as (
-    update deliveries d set status = 'failed', finished_at = $1
-    from notices n, subscriptions s
-    where d.notice_id = n.notice_id and d.subscription_id = s.subscription_id
-      and d.status = 'pending' and d.claim_id is null and d.created_at < $2 and s.status <> 'paused'
-    returning d.delivery_id, d.notice_id, d.conflict_id, d.version, d.channel, d.attempts, n.stage, n.recipient,
-              n.accepted_at
-)
-select * from lapsed
-"""
-
-
-async def expire(connection: Pool, now: datetime, older_than: datetime) -> list[Claimed]:
-    """Give up deliveries that are too old; a paused endpoint's wait on. Returns what was given up."""
-    rows = await connection.fetch(_EXPIRE, now, older_than)
-    if rows:
-        await connection.execute(_FAILED_NOTICES, [row["notice_id"] for row in rows])
-    return [
-        Claimed(
-            row["delivery_id"], row["notice_id"], row["conflict_id"], row["version"], row["stage"], row["recipient"],
-            "", row["channel"], "", None, b"", row["attempts"], 0, row["accepted_at"], 0,
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-async def due(pool: Pool, now: datetime) -> tuple[int, float]:
-    """(deliveries whose time has come and that may be tried now, seconds that the oldest of them has waited)."""
-    row = await pool.fetchrow(
-        """select count(*) as n, coalesce(extract(epoch from $1 - min(d.next_attempt_at)), 0)::float8 as oldest
-        from deliveries d join subscriptions s using (subscription_id)
-        where d.status = 'pending' and d.claim_id is null and d.next_attempt_at <= $1 and s.status = 'active'
-          and (s.resting_until is null or s.resting_until <= $1)""",
-        now,
-    )
-    return row["n"], row["oldest"]

@@ -17,22 +17,30 @@ __all__ = ["record"]
 _INSERT_NOTICES = """
 insert into notices (notice_id, conflict_id, version, stage, recipient, urgency, body, status, accepted_at, decided_at,
                      created_at)
-select n.*, $10 from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::smallint[], $7::bytea[],
-                       $8::text[], $9::timestamptz[], $11::timestamptz[]) as n
-on conflict do nothing returning notice_id
+select n.notice_id, n.conflict_id, n.version, n.stage, n.recipient, n.urgency, n.body,
+    case when exists (select from notices m where m.conflict_id = n.conflict_id and m.version > n.version)
+         then 'superseded' else n.status end,
+    n.accepted_at, n.decided_at, $10
+from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::smallint[], $7::bytea[],
+            $8::text[], $9::timestamptz[], $11::timestamptz[])
+    as n(notice_id, conflict_id, version, stage, recipient, urgency, body, status, accepted_at, decided_at)
+on conflict do nothing returning notice_id, status
 """
 
 # Waits for a claim that is being made at this moment, and then sees it: what is not superseded here has been, or may
-# have been, sent.
+# have been, sent. What is under way is marked, so that it is not tried again when it fails.
 _SUPERSEDE = """
 with passed as (
-    update deliveries d set status = 'superseded', finished_at = $3
+    update deliveries d set overtaken = true,
+        status = case when d.claim_id is null then 'superseded' else d.status end,
+        finished_at = case when d.claim_id is null then $3::timestamptz end
     from unnest($1::text[], $2::int[]) as newest(conflict_id, version)
     where d.conflict_id = newest.conflict_id and d.version < newest.version
-      and d.status = 'pending' and d.claim_id is null
-    returning d.notice_id
+      and d.status = 'pending'
+    returning d.notice_id, d.status
 )
-update notices n set status = 'superseded' from passed where n.notice_id = passed.notice_id and n.status = 'pending'
+update notices n set status = 'superseded' from passed
+where n.notice_id = passed.notice_id and passed.status = 'superseded' and n.status = 'pending'
 """
 
 _EARLIER = """
@@ -46,9 +54,13 @@ where agency = any($1::text[]) and status in ('active', 'paused') order by subsc
 """
 
 _REACHED = """
-select distinct d.conflict_id, d.subscription_id, d.channel
+select distinct d.conflict_id, d.subscription_id, d.channel, s.status in ('active', 'paused') as living
 from deliveries d join subscriptions s using (subscription_id)
-where d.conflict_id = any($1::text[]) and d.attempts > 0 and s.status in ('active', 'paused')
+where d.conflict_id = any($1::text[]) and d.attempts > 0
+union all
+select distinct conflict_id, '', '', false from notices
+where conflict_id = any($1::text[]) and acknowledged_at is not null
+  and not exists (select from deliveries d where d.conflict_id = notices.conflict_id and d.attempts > 0)
 """
 
 _INSERT_DELIVERIES = """
@@ -64,7 +76,8 @@ async def record(pool: Pool, plan: Plan, now: datetime) -> int:
     """Write a batch; returns how many deliveries it led to.
 
     An ending (closed, retracted) is told over those subscriptions over which an earlier version was sent or may have
-    been (G6); to an agency that never had a notice of the conflict it is no notice at all.
+    been (G6). Where one of them is no more, or the agency acknowledged what it had only read here, it goes over all
+    that the agency has now: it was told, by whatever way. To an agency that never had a notice it is no notice at all.
     """
     endings = [p for p in plan.tell if p.conflict.stage in ENDING]
     async with pool.acquire() as connection, connection.transaction():
@@ -96,6 +109,7 @@ async def record(pool: Pool, plan: Plan, now: datetime) -> int:
 async def _insert_notices(
     connection: Pool, tell: Sequence[Planned], passed: Sequence[Planned], now: datetime
 ) -> set[str]:
+    """Those that are new and to be told: not there yet, and no newer version is."""
     every = [*((p, "superseded") for p in passed), *((p, "pending") for p in tell)]
     if not every:
         return set()
@@ -113,7 +127,7 @@ async def _insert_notices(
         now,
         [p.conflict.decided_at for p, _ in every],
     )
-    return {row["notice_id"] for row in rows}
+    return {row["notice_id"] for row in rows if row["status"] == "pending"}
 
 
 async def _routes(connection: Pool, fresh: Sequence[Planned]) -> list[tuple[Planned, str, str]]:
@@ -123,11 +137,17 @@ async def _routes(connection: Pool, fresh: Sequence[Planned]) -> list[tuple[Plan
         by_agency.setdefault(row["agency"], []).append((row["subscription_id"], row["channel"]))
     ending = [p.conflict.conflict_id for p in fresh if p.conflict.stage in ENDING]
     reached: dict[str, list[tuple[str, str]]] = {}
+    rerouted: set[str] = set()
     for row in await connection.fetch(_REACHED, ending) if ending else ():
-        reached.setdefault(row["conflict_id"], []).append((row["subscription_id"], row["channel"]))
+        if row["living"]:
+            reached.setdefault(row["conflict_id"], []).append((row["subscription_id"], row["channel"]))
+        else:
+            rerouted.add(row["conflict_id"])
     routes: list[tuple[Planned, str, str]] = []
     for p in fresh:
-        ways = reached.get(p.conflict.conflict_id, []) if p.conflict.stage in ENDING else by_agency.get(p.recipient, [])
+        conflict = p.conflict.conflict_id
+        only_reached = p.conflict.stage in ENDING and conflict not in rerouted
+        ways = reached.get(conflict, []) if only_reached else by_agency.get(p.recipient, [])
         routes += [(p, subscription, channel) for subscription, channel in ways]
     return routes
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from contracts.types.conflict import Stage
 from contracts.types.notice import NoticeEvent, NoticeOutcome
@@ -149,7 +149,7 @@ def _encode_cursor(last: NoticeView) -> str:
 
 def _decode_cursor(cursor: str) -> tuple[datetime, str]:
     try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[datetime, str])
+        return msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[Annotated[datetime, Meta(tz=True)], str])
     except (ValueError, msgspec.DecodeError):
         raise ContractViolation("cursor_invalid", "not a cursor of this API", "cursor") from None
 
@@ -157,7 +157,8 @@ def _decode_cursor(cursor: str) -> tuple[datetime, str]:
 async def acknowledge(
     pool: Pool, agency: str, notice_id: str, response: Response, note: str | None, now: datetime
 ) -> NoticeView | None:
-    """Record the agency's answer; a later one replaces it. What waits to be sent is not sent any more: they have it."""
+    """Record the agency's answer; a later one replaces it. What waits to be sent is not sent any more, and
+    what is under way is not tried again: they have it."""
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(
             """update notices set acknowledgement = $3, acknowledgement_note = $4, acknowledged_at = $5,
@@ -169,8 +170,10 @@ async def acknowledge(
         if row is None:
             return None
         await connection.execute(
-            """update deliveries set status = 'superseded', finished_at = $2
-            where notice_id = $1 and status = 'pending' and claim_id is null""",
+            """update deliveries set overtaken = true,
+                status = case when claim_id is null then 'superseded' else status end,
+                finished_at = case when claim_id is null then $2::timestamptz end
+            where notice_id = $1 and status = 'pending'""",
             notice_id, now,
         )  # fmt: skip
         event = NoticeEvent(
@@ -200,29 +203,37 @@ async def retry(pool: Pool, agency: str, delivery_id: str, now: datetime) -> str
 
     Returns: its status before (delivered ones are sent again too: the agency asks for it); None if it is not there.
 
-    Raises ContractViolation: a newer notice took its place, or it is under way right now.
+    Raises ContractViolation: a newer notice of the conflict is there (sent after it, the old one would mislead), its
+    subscription is deleted, or it is under way right now.
     """
     row = await pool.fetchrow(
         """with asked as (
-            select d.delivery_id, d.status, d.claim_id is not null as under_way, d.notice_id
-            from deliveries d join notices n using (notice_id) where n.recipient = $1 and d.delivery_id = $2
+            select d.delivery_id, d.status, d.claim_id is not null as under_way, d.notice_id,
+                s.status = 'deleted' as ended,
+                d.status = 'superseded' or exists (
+                    select from notices m where m.conflict_id = d.conflict_id and m.version > d.version) as overtaken
+            from deliveries d join notices n using (notice_id) join subscriptions s using (subscription_id)
+            where n.recipient = $1 and d.delivery_id = $2
             for update of d
         ), moved as (
             update deliveries d set status = 'pending', failures = 0, next_attempt_at = $3, finished_at = null,
-                created_at = $3
-            from asked where d.delivery_id = asked.delivery_id and asked.status <> 'superseded' and not asked.under_way
+                created_at = $3, overtaken = false
+            from asked where d.delivery_id = asked.delivery_id
+                and not (asked.overtaken or asked.under_way or asked.ended)
             returning d.delivery_id
         ), reopened as (
             update notices n set status = 'pending' from asked, moved
             where n.notice_id = asked.notice_id and n.status = 'failed'
         )
-        select asked.status, asked.under_way from asked""",
+        select asked.status, asked.under_way, asked.overtaken, asked.ended from asked""",
         agency, delivery_id, now,
     )  # fmt: skip
     if row is None:
         return None
     if row["under_way"]:
         raise ContractViolation("delivery_under_way", "an attempt is under way")
-    if row["status"] == "superseded":
+    if row["ended"]:
+        raise ContractViolation("subscription_deleted", "its subscription is deleted")
+    if row["overtaken"]:
         raise ContractViolation("delivery_superseded", "a newer notice, or an acknowledgement, took its place")
     return str(row["status"])

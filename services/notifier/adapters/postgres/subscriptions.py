@@ -64,14 +64,22 @@ async def secret_of(pool: Pool, agency: str, subscription_id: str) -> bytes | No
     return secret
 
 
-async def set_status(pool: Pool, agency: str, subscription_id: str, status: str, reason: str) -> Subscription | None:
-    """Pause or resume. Resuming also forgets past failures: the endpoint is tried at once."""
+async def set_status(
+    pool: Pool, agency: str, subscription_id: str, status: str, reason: str, now: datetime
+) -> Subscription | None:
+    """Pause or resume. Resuming also forgets past failures: what has gathered is tried at once, and its time to expire
+    runs from now on, however long the pause was."""
     row = await pool.fetchrow(
-        f"""update subscriptions set status = $3, status_reason = $4,
+        f"""with moved as (update subscriptions set status = $3, status_reason = $4,
             failures_in_a_row = case when $3 = 'active' then 0 else failures_in_a_row end,
             resting_until = case when $3 = 'active' then null else resting_until end
-        where agency = $1 and subscription_id = $2 and status <> 'deleted' returning {_COLUMNS}""",  # noqa: S608
-        agency, subscription_id, status, reason,
+        where agency = $1 and subscription_id = $2 and status <> 'deleted' returning {_COLUMNS}
+        ), gathered as (
+            update deliveries d set next_attempt_at = least(d.next_attempt_at, $5), created_at = $5
+            from moved where $3 = 'active' and d.subscription_id = moved.subscription_id and d.status = 'pending'
+        )
+        select {_COLUMNS} from moved""",  # noqa: S608
+        agency, subscription_id, status, reason, now,
     )  # fmt: skip
     return Subscription(*row.values()) if row else None
 
@@ -89,11 +97,17 @@ async def delete(pool: Pool, agency: str, subscription_id: str, now: datetime) -
             return False
         await connection.execute(
             """with ended as (
-                update deliveries set status = 'superseded', finished_at = $2
-                where subscription_id = $1 and status = 'pending' and claim_id is null returning notice_id)
-            update notices n set status = 'no_subscription' from ended
-            where n.notice_id = ended.notice_id and n.status = 'pending' and not exists (
-                select from deliveries d where d.notice_id = n.notice_id and d.subscription_id <> $1)""",
+                update deliveries set overtaken = true,
+                    status = case when claim_id is null then 'superseded' else status end,
+                    finished_at = case when claim_id is null then $2::timestamptz end
+                where subscription_id = $1 and status = 'pending' returning notice_id, status),
+            others as (
+                select n.notice_id, bool_or(d.status = 'pending') as waits, bool_or(d.status = 'failed') as failed
+                from ended n left join deliveries d on d.notice_id = n.notice_id and d.subscription_id <> $1
+                where n.status = 'superseded' group by n.notice_id)
+            update notices n set status = case when others.failed then 'failed' else 'no_subscription' end
+            from others where n.notice_id = others.notice_id and n.status = 'pending'
+                and others.waits is not true""",
             subscription_id, now,
         )  # fmt: skip
     return True
