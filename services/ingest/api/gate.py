@@ -17,6 +17,7 @@ from services.ingest.adapters.records import reject_records
 from services.ingest.domain.refusal import Refused
 from services.ingest.metrics import ACK, REFUSED
 from services.platform.errors import BrokerUnavailable, Unauthenticated, Unavailable
+from services.platform.http.edge import read_body
 from services.platform.http.problems import problem
 from services.platform.kafka.outlets import NotTaken, Outlet, OutRecord
 from services.platform.logs import get_logger
@@ -101,7 +102,7 @@ class Gate:
         """The body as it was sent, of at most `limit` bytes. Raises Refused (body_too_large)."""
         if (request.content_length or 0) > limit:
             raise Refused("body_too_large", f"the body has more than {limit} bytes")
-        raw = await request.read()
+        raw = await read_body(request)
         if len(raw) > limit:
             raise Refused("body_too_large", f"the body has more than {limit} bytes")
         return raw

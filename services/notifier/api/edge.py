@@ -12,7 +12,7 @@ from aiohttp import web
 from contracts.types.registry import Source
 from services.notifier.adapters.postgres.pool import AWAY, Pool
 from services.platform.errors import ContractViolation, Unavailable
-from services.platform.http.edge import Handler
+from services.platform.http.edge import Handler, read_body
 from services.platform.http.problems import problem
 from services.platform.registry import RegistryTable
 
@@ -52,8 +52,9 @@ class Desk:
     @staticmethod
     async def body(request: web.Request, kind: Any) -> Any:
         """The JSON body as `kind`. Raises ContractViolation with the path of the field at fault."""
+        raw = await read_body(request)
         try:
-            return msgspec.json.decode(await request.read(), type=kind)
+            return msgspec.json.decode(raw, type=kind)
         except msgspec.ValidationError as error:
             detail = str(error)
             raise ContractViolation("body_invalid", detail, _path(detail)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,9 +20,11 @@ from services.platform.http.problems import PROBLEM_SCHEMA, json_response, probl
 from services.platform.logs import get_logger
 from services.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
-__all__ = ["Edge", "Route"]
+__all__ = ["Edge", "Handler", "Route", "read_body"]
 
 log = get_logger(__name__)
+READ_DEADLINE_S = 60.0
+"""Seconds that a sender may take for a body; a roster over a slow line is the longest."""
 _VERDICT: dict[str, Any] = {
     "type": "object",
     "required": ["ok", "wrong"],
@@ -119,7 +122,9 @@ class Edge:
     async def start(self) -> None:
         """Listen. `port` is the real one from then on."""
         # Compressed bodies are left to the service: aiohttp would answer broken ones by itself, and not as a problem.
-        self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False, auto_decompress=False)
+        self._runner = web.AppRunner(
+            self._app, access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=75
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
         await site.start()
@@ -129,7 +134,8 @@ class Edge:
     async def stop(self, deadline_s: float) -> None:
         """Take no new connection, let requests in hand finish within `deadline_s` seconds, then cut them off."""
         if self._runner is not None:
-            self._runner._shutdown_timeout = deadline_s  # AppRunner takes it at construction only
+            # AppRunner takes it at construction only; and it waits that long twice, before and after it cancels.
+            self._runner._shutdown_timeout = deadline_s / 2
             await self._runner.cleanup()
             self._runner = None
 
@@ -216,6 +222,20 @@ def _response(
 
 def _verdict(wrong: dict[str, str]) -> web.Response:
     return json_response({"ok": not wrong, "wrong": wrong}, 503 if wrong else 200)
+
+
+async def read_body(request: web.Request, deadline_s: float = READ_DEADLINE_S) -> bytes:
+    """The whole body, raw.
+
+    Raises:
+        HTTPRequestEntityTooLarge: more than the edge takes.
+        HTTPRequestTimeout: not there within `deadline_s` seconds; aiohttp itself would wait for ever.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
 
 
 async def _metrics(_request: web.Request) -> web.Response:
