@@ -231,6 +231,8 @@ async def read_body(request: web.Request, deadline_s: float = READ_DEADLINE_S) -
         HTTPRequestEntityTooLarge: more than the edge takes.
         HTTPRequestTimeout: not there within `deadline_s` seconds; aiohttp itself would wait for ever.
     """
+    if request.content.is_eof():  # it came with the headers, as small ones do: nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(deadline_s):
             return await request.read()
