@@ -70,9 +70,8 @@ def main() -> None:
         print("\t".join(map(str, astuple(day))))
     last = days[-1]
     booked, released, back = (sum(getattr(day, name) for day in days) for name in ("booked", "released", "back"))
-    print(
-        f"booked {booked} - released {released} + back {back} = {booked - released + back}; in the last file: {last.people}"
-    )
+    print(f"booked {booked} - released {released} + back {back} = {booked - released + back}")
+    print(f"in the last file: {last.people}")
 
 
 if __name__ == "__main__":
