@@ -38,7 +38,9 @@ class Attributes(Struct, frozen=True):
 
 def rfc3339(instant: datetime) -> str:
     """UTC, microseconds, `Z`: one spelling for one instant. Needs an offset, and a year that UTC has too."""
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat("T", "microseconds")[:-6] + "Z"
 
 
 _FIXED: Final = (("ce_specversion", SPEC_VERSION.encode()), ("content-type", CONTENT_TYPE.encode()))
