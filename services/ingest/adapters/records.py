@@ -37,7 +37,7 @@ PART_BYTES: Final = 2 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _episode_key(facility: str, booking_number: str) -> bytes:
     return episode_id(facility, booking_number).encode()
 

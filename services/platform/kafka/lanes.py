@@ -291,7 +291,7 @@ async def _close(producer: AIOKafkaProducer, deadline_s: float) -> None:
         log.warning("producer_not_flushed", error=type(error).__name__)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition that every Kafka client's default partitioner gives to `key` (murmur2, seed 0x9747b28c).
 
