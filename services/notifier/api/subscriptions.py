@@ -24,7 +24,7 @@ from services.platform.http.problems import json_response, problem
 
 __all__ = ["Subscriptions"]
 
-_ADDRESS = re.compile(r"[^@\s<>,;:\"]{1,64}@[A-Za-z0-9.-]{1,255}")
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _ERRORS: Final[dict[int, tuple[str, None]]] = {
     401: ("No API key, or one that is not known.", None),
     403: ("The key speaks for no agency.", None),

@@ -162,7 +162,7 @@ async def dispatching(ledger: Ledger, **changes: Any) -> AsyncIterator[Dispatche
     try:
         yield dispatcher
         for loop in loops:
-            assert not loop.done(), loop
+            assert not loop.done() or loop.exception() is None, loop
     finally:
         await dispatcher.drain(1.0)
         for loop in loops:

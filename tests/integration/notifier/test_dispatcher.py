@@ -1,0 +1,349 @@
+"""The dispatcher against a real receiver: whatever the other side does ends as an attempt on record (G4)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from contracts.types.conflict import Stage
+from contracts.types.notice import Notice
+from services.notifier.adapters.postgres import subscriptions
+from services.notifier.adapters.secrets import SecretBox
+from services.notifier.domain.retry import SCHEDULE_S
+from services.notifier.domain.signature import encode_secret
+from tests.integration.notifier.support import BOX, Ledger, Receiver, dispatching, eventually
+from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
+
+
+async def test_a_notice_arrives_signed_and_is_delivered(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/hook")
+    given = conflict()
+    async with dispatching(ledger) as dispatcher:
+        await ledger.tell(given)
+        dispatcher.wake()
+        await eventually(ledger.settled)
+    kept = await ledger.pool.fetchval("select secret_encrypted from subscriptions")
+    assert Webhook(encode_secret(BOX.signing_key(kept))).verify(receiver.bodies[0], receiver.headers[0])
+    notice = msgspec.json.decode(receiver.bodies[0], type=Notice)
+    assert notice.data.conflict_id == given.conflict_id
+    assert receiver.got == [("/hook", notice.data.notice_id)]
+    assert receiver.headers[0]["Content-Type"] == "application/json"
+    assert await ledger.notices() == {(given.conflict_id, 1): "delivered"}
+    assert await ledger.attempts() == [(1, "delivered", 200, None)]
+
+
+async def test_a_failure_is_tried_again_with_the_same_id_and_body(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/hook")
+    receiver.says("/hook", 500, 503, 200)
+    async with dispatching(ledger):
+        await ledger.tell(conflict())
+        await eventually(ledger.settled)
+    assert await ledger.attempts() == [
+        (1, "failed", 500, "http_5xx"),
+        (2, "failed", 503, "http_5xx"),
+        (3, "delivered", 200, None),
+    ]
+    assert len(set(receiver.got)) == 1
+    assert len(set(receiver.bodies)) == 1
+
+
+async def test_one_that_hangs_is_cut_at_the_deadline(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/hangs")
+    receiver.hangs("/hangs")
+    async with dispatching(ledger, webhook_deadline_s=0.3):
+        await ledger.tell(conflict())
+        await eventually(lambda: _has(ledger, (1, "failed", None, "timeout")))
+
+
+async def test_a_body_that_trickles_is_cut_at_the_same_deadline(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/trickles")
+
+    async def trickle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b".")
+            await asyncio.sleep(0.05)
+
+    receiver.answers["/trickles"] = trickle
+    async with dispatching(ledger, webhook_deadline_s=0.4):
+        await ledger.tell(conflict())
+        await eventually(lambda: _has(ledger, (1, "failed", None, "timeout")))
+
+
+async def test_an_endless_body_is_read_to_the_limit_and_no_further(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/endless")
+    written = 0
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 65536)
+            written += 65536
+
+    receiver.answers["/endless"] = flood
+    async with dispatching(ledger, webhook_deadline_s=10, response_limit_bytes=1000):
+        begin = time.monotonic()
+        await ledger.tell(conflict())
+        await eventually(ledger.settled)
+        assert time.monotonic() - begin < 5
+    assert await ledger.attempts() == [(1, "delivered", 200, None)]
+    assert written < 32 * 1024 * 1024  # what the sockets' buffers hold
+
+
+async def test_a_redirect_is_a_failure_and_is_not_followed(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/moved")
+    receiver.says("/moved", 307, headers={"Location": "/elsewhere"})
+    async with dispatching(ledger):
+        await ledger.tell(conflict())
+        await eventually(lambda: _has(ledger, (1, "failed", 307, "redirect")))
+    assert receiver.count("/elsewhere") == 0
+
+
+async def test_gone_disables_the_subscription_until_it_is_resumed(ledger: Ledger, receiver: Receiver) -> None:
+    name = await ledger.subscribe(receiver.url + "/gone")
+    receiver.says("/gone", 410)
+
+    async def status() -> str:
+        found = await subscriptions.get(ledger.pool, AGENCY, name)
+        assert found is not None
+        return found.status
+
+    async def disabled() -> bool:
+        return await status() == "disabled"
+
+    async with dispatching(ledger) as dispatcher:
+        await ledger.tell(conflict())
+        await eventually(disabled)
+        arrived = receiver.count("/gone")
+        assert await ledger.tell(conflict(2)) == 0
+        receiver.says("/gone", 200)
+        assert not await ledger.settled()
+        await ledger.set_status(name, "active")
+        dispatcher.wake()
+        await eventually(ledger.settled)
+    assert receiver.count("/gone") == arrived + 1
+
+
+async def test_retry_after_is_followed_for_the_notice_and_for_its_endpoint(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/busy")
+    receiver.says("/busy", 429, headers={"Retry-After": "240"})
+    async with dispatching(ledger, retry_scale=1.0):
+        await ledger.tell(conflict())
+        await eventually(lambda: _has(ledger, (1, "failed", 429, "http_4xx")))
+        await ledger.tell(conflict(2))
+        due, rest = await ledger.pool.fetchrow(
+            "select max(next_attempt_at), max(resting_until) from deliveries join subscriptions using (subscription_id)"
+        )
+    for at in (due, rest):
+        assert timedelta(seconds=200) < at - datetime.now(UTC) <= timedelta(seconds=240)
+    assert receiver.count("/busy") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://127.0.0.1:{port}/x", "address_not_public"),
+        ("http://127.0.0.1.:{port}/x", "address_not_public"),
+        ("http://2130706433:{port}/x", "address_not_public"),
+        ("http://[::ffff:127.0.0.1]:{port}/x", "address_not_public"),
+        ("http://localhost:{port}/x", "address_not_public"),
+    ],
+)
+async def test_a_private_address_is_refused_at_the_attempt(
+    ledger: Ledger, receiver: Receiver, url: str, error: str
+) -> None:
+    await ledger.subscribe(url.format(port=receiver.url.rpartition(":")[2]))
+    async with dispatching(ledger, allow_private_endpoints=False):
+        await ledger.tell(conflict())
+        await eventually(lambda: _has(ledger, (1, "failed", None, error)))
+    assert receiver.got == []
+
+
+async def test_nobody_there_is_a_failed_attempt(ledger: Ledger) -> None:
+    await ledger.subscribe("http://127.0.0.1:1/x")
+    async with dispatching(ledger):
+        await ledger.tell(conflict())
+        await eventually(lambda: _has(ledger, (1, "failed", None, "connection_failed")))
+
+
+async def test_one_that_hangs_holds_its_share_and_its_neighbour_goes_on(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/hangs")
+    await ledger.subscribe(receiver.url + "/fine", agency=OTHER)
+    go_on = receiver.hangs("/hangs")
+    async with dispatching(ledger, max_in_flight=20, max_in_flight_per_endpoint=4, webhook_deadline_s=20) as dispatcher:
+        await ledger.tell(*(conflict(n) for n in range(30)))
+        dispatcher.wake()
+
+        async def four_open() -> bool:
+            return receiver.open.get("/hangs") == 4
+
+        await eventually(four_open)
+        await ledger.tell(*(conflict(n, agency=OTHER) for n in range(60)))
+        dispatcher.wake()
+        fine = "select count(*) from notices where recipient = $1 and status = 'delivered'"
+
+        async def neighbour_done() -> bool:
+            return int(await ledger.pool.fetchval(fine, OTHER)) == 60
+
+        await eventually(neighbour_done, 5)
+        assert receiver.count("/hangs") == 4
+        go_on.set()
+        await eventually(ledger.settled)
+    assert receiver.most_open["/hangs"] == 4
+
+
+async def test_an_endpoint_that_keeps_failing_gets_one_attempt_at_a_time(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/sick")
+    receiver.says("/sick", 500)
+    failing = "select failures_in_a_row from subscriptions"
+    async with dispatching(ledger, breaker_failures=3) as dispatcher:
+        await ledger.tell(*(conflict(n) for n in range(10)))
+        dispatcher.wake()
+
+        async def open_breaker() -> bool:
+            return int(await ledger.pool.fetchval(failing)) > 3
+
+        await eventually(open_breaker)
+
+        async def slow(_: web.Request) -> web.Response:
+            await asyncio.sleep(0.02)  # long enough for a second one to be seen beside it
+            return web.Response(status=500)
+
+        before = receiver.count("/sick")
+        receiver.most_open["/sick"] = 0
+        receiver.answers["/sick"] = slow
+
+        async def some_more() -> bool:
+            return receiver.count("/sick") >= before + 5
+
+        await eventually(some_more)
+        assert receiver.most_open["/sick"] == 1
+        receiver.says("/sick", 200)
+        await eventually(ledger.settled)
+    assert await ledger.pool.fetchval(failing) == 0
+
+
+async def test_a_lease_that_runs_out_is_on_record_as_interrupted_and_sent_again(
+    ledger: Ledger, receiver: Receiver
+) -> None:
+    """What a crash leaves: the attempt is in the ledger, without an outcome."""
+    await ledger.subscribe(receiver.url + "/hangs")
+    receiver.hangs("/hangs")
+    async with dispatching(ledger, webhook_deadline_s=30) as crashed:
+        await ledger.tell(conflict())
+
+        async def under_way() -> bool:
+            return receiver.count("/hangs") == 1
+
+        await eventually(under_way)
+        for task in crashed._attempts:
+            task.cancel()
+    await ledger.pool.execute("update deliveries set lease_until = now()")
+    receiver.says("/hangs", 200)
+    async with dispatching(ledger):
+        await eventually(ledger.settled)
+    assert await ledger.attempts() == [(1, "interrupted", None, None), (2, "delivered", 200, None)]
+    assert receiver.got[0] == receiver.got[1]
+
+
+async def test_two_side_by_side_never_have_the_same_one(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/hook")
+    seen: dict[str, int] = {}
+    at_once = 0
+
+    async def watch(request: web.Request) -> web.Response:
+        nonlocal at_once
+        name = request.headers["webhook-id"]
+        seen[name] = seen.get(name, 0) + 1
+        at_once = max(at_once, seen[name])
+        await asyncio.sleep(0.001)
+        seen[name] -= 1
+        return web.Response(status=200 if receiver.got.count(("/hook", name)) > 1 else 500)
+
+    receiver.answers["/hook"] = watch
+    many = {"max_in_flight": 16, "breaker_failures": 10_000}
+    async with dispatching(ledger, **many) as one, dispatching(ledger, **many) as two:
+        await ledger.tell(*(conflict(n) for n in range(300)))
+        one.wake()
+        two.wake()
+        await eventually(ledger.settled, 30)
+    assert at_once == 1
+    attempts = await ledger.attempts()
+    assert len(attempts) == len(receiver.got) == 600
+    assert {(number, outcome) for number, outcome, _, _ in attempts} == {(1, "failed"), (2, "delivered")}
+
+
+async def test_after_the_last_attempt_it_has_failed_and_that_is_told(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/dead")
+    receiver.says("/dead", 500)
+    given = conflict()
+    async with dispatching(ledger, retry_scale=1e-7):
+        await ledger.tell(given)
+        await eventually(ledger.settled)
+    assert receiver.count("/dead") == len(SCHEDULE_S) + 1
+    assert await ledger.notices() == {(given.conflict_id, 1): "failed"}
+    assert [row["outcome"] for row in await ledger.pool.fetch("select outcome from outbox")] == ["failed"]
+
+
+async def test_a_newer_notice_ends_the_retries_of_the_older(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/hook")
+    receiver.says("/hook", 500)
+    given = conflict(stage=Stage.RELEASE_SCHEDULED)
+    async with dispatching(ledger, retry_scale=0.02):
+        await ledger.tell(given)
+        await eventually(ledger.attempts)
+        receiver.says("/hook", 200)
+        await ledger.tell(conflict(version=2))
+        await eventually(ledger.settled)
+    assert (await ledger.notices())[given.conflict_id, 2] == "delivered"
+    assert [name for _, name in receiver.got][-1] != receiver.got[0][1]
+
+
+async def test_a_secret_that_cannot_be_read_holds_no_slot(ledger: Ledger, receiver: Receiver) -> None:
+    """A lost key fails the attempts of that endpoint, on record; the others go on through the same two slots."""
+    name = await ledger.subscribe(receiver.url + "/lost")
+    await ledger.subscribe(receiver.url + "/fine", agency=OTHER)
+    other = SecretBox(["c2FsbHlwb3J0LWRlc2NyaWJlcy1vbmx5LTMyYnl0ZXM="]).new()[1]
+    await ledger.pool.execute("update subscriptions set secret_encrypted = $1 where subscription_id = $2", other, name)
+    async with dispatching(ledger, max_in_flight=2, retry_scale=0.2):
+        await ledger.tell(*(conflict(n) for n in range(4)))
+        await eventually(lambda: _has(ledger, (1, "failed", None, "secret_unreadable")))
+        await ledger.tell(*(conflict(n, agency=OTHER) for n in range(4)))
+
+        async def fine() -> bool:
+            return receiver.count("/fine") == 4
+
+        await eventually(fine)
+    assert receiver.count("/lost") == 0
+
+
+async def test_a_drain_waits_for_what_is_under_way_and_claims_no_more(ledger: Ledger, receiver: Receiver) -> None:
+    await ledger.subscribe(receiver.url + "/slow")
+    go_on = receiver.hangs("/slow")
+    async with dispatching(ledger, max_in_flight=5, webhook_deadline_s=20) as dispatcher:
+        await ledger.tell(*(conflict(n) for n in range(12)))
+        dispatcher.wake()
+
+        async def full() -> bool:
+            return receiver.count("/slow") == 5
+
+        await eventually(full)
+        draining = asyncio.create_task(dispatcher.drain(10))
+        go_on.set()
+        await draining
+        found = sorted((await ledger.deliveries()).values())
+        assert found == ["delivered"] * 5 + ["pending"] * 7
+        assert await ledger.pool.fetchval("select count(*) from deliveries where claim_id is not null") == 0
+
+
+async def _has(ledger: Ledger, attempt: tuple[int, str | None, int | None, str | None]) -> bool:
+    return attempt in await ledger.attempts()
