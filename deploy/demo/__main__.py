@@ -5,6 +5,7 @@ From the environment:
     DEMO_RATE      events a second (100)
     DEMO_SEED      of the people and their stories (1)
     DEMO_DISORDER  share of events that come late (0.1)
+    DEMO_STRANGERS share of events that are of people on whom no detainer is lodged (0.7)
     DEMO_EXIT=1    end at the tables; otherwise the system stays up until Ctrl-C
     ROSTERS=DIR    replay the roster files of DIR instead (New York City's format)
 
@@ -104,6 +105,7 @@ def _run(console: Console, stack: StackInfo, directory: Path, stay: bool) -> boo
     world = generate(
         int(os.environ.get("DEMO_SEED", "1")),
         int(os.environ.get("DEMO_EVENTS", "3000")),
+        detained_share=1 - float(os.environ.get("DEMO_STRANGERS", "0.7")),
         disorder=float(os.environ.get("DEMO_DISORDER", "0.1")),
     )
     with System(stack, directory, say=say) as system, Observer(stack.kafka_bootstrap_servers) as observer:

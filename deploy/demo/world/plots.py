@@ -24,6 +24,15 @@ from deploy.demo.world.plots_identity import (
     never_fingerprinted,
     question_withdrawn,
 )
+from deploy.demo.world.plots_order import (
+    closed_stays_closed,
+    corrected_to_release,
+    escaped_and_caught,
+    fetched_unreported,
+    lodged_after_death,
+    lodged_after_hand_over,
+    lodged_after_transfer,
+)
 
 __all__ = ["PLOTS", "Plot", "stranger"]
 
@@ -303,6 +312,13 @@ PLOTS: tuple[Plot, ...] = (
     never_fingerprinted,
     question_withdrawn,
     long_after_the_release,
+    corrected_to_release,
+    closed_stays_closed,
+    fetched_unreported,
+    lodged_after_hand_over,
+    lodged_after_transfer,
+    lodged_after_death,
+    escaped_and_caught,
 )
 
 
