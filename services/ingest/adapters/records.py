@@ -82,7 +82,7 @@ def reject_records(
             rejected_at=now,
             raw=raw[(part - 1) * PART_BYTES : part * PART_BYTES],
             field=refused.field,
-            content_type=content_type[:200] if content_type else None,
+            content_type=content_type.encode("ascii", "replace").decode()[:200] if content_type else None,
             part=part,
             parts=parts,
         )

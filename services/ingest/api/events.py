@@ -192,6 +192,8 @@ def _split(raw: bytes) -> list[Raw]:
 def _envelope_of(request: web.Request, raw: bytes) -> Envelope:
     """Binary mode: attributes in headers, percent-encoded (CloudEvents HTTP binding, 3.1.3.2)."""
     headers = request.headers
+    if any("\udc80" <= c <= "\udcff" for c in headers.get("ce-id", "")):  # how aiohttp hands on what is not UTF-8
+        raise Refused("invalid_value", "the header is not UTF-8", "ce-id")
     return Envelope(
         specversion=headers.get("ce-specversion", ""),
         id=unquote(headers.get("ce-id", "")),

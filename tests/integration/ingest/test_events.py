@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,6 +14,7 @@ import aiohttp
 from contracts.ids import episode_id
 from deploy.demo.processes import ServiceProcess
 from deploy.devstack.stack import StackInfo
+from tests.integration.ingest.conftest import ingest_on
 from tests.integration.ingest.support import (
     AGENCY_KEY,
     JAIL,
@@ -144,6 +147,51 @@ async def test_refusals_that_a_sender_can_mend(http: aiohttp.ClientSession, inge
     for body, headers, status, code in cases:
         answered, answer = await post(http, ingest, body, headers)
         assert (answered, answer["code"]) == (status, code)
+
+
+async def test_headers_that_are_not_text_are_refused_too(ingest: ServiceProcess) -> None:
+    """Written by hand, since no client sends such a thing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
+    writer.write(
+        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + JAIL_KEY.encode() + b"\r\n"
+        b"Content-Type: application/json; x=\xff\r\nce-specversion: 1.0\r\nce-id: \xff\r\nce-source: test-jail\r\n"
+        b"ce-type: sallyport.custody.died.v1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    )
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 422 ") and b'"field":"ce-id"' in answer
+
+
+async def test_sigterm_under_load_answers_what_it_has_in_hand(registered: StackInfo, tmp_path: Path) -> None:
+    """Every request that was sent whole gets its answer, or its connection is refused; what got 202 is on the topic."""
+    accepted: list[str] = []
+    cut_off: list[str] = []
+    with ingest_on(registered.kafka_bootstrap_servers, tmp_path) as process:
+
+        async def jail(name: int) -> None:
+            for n in range(100_000):
+                event = booked(f"S-{name}-{n}")
+                try:
+                    async with aiohttp.ClientSession() as session:
+                        status, _ = await post(session, process, event, bearer(JAIL_KEY))
+                except aiohttp.ClientConnectorError:
+                    return  # it takes no more
+                except aiohttp.ClientError:
+                    cut_off.append(event["id"])
+                    return
+                assert status == 202
+                accepted.append(event["id"])
+
+        jails = [asyncio.create_task(jail(name)) for name in range(16)]
+        async with asyncio.timeout(30):
+            while len(accepted) < 200:  # noqa: ASYNC110 - several tasks add to it
+                await asyncio.sleep(0.01)
+        process.ask_to_end()
+        await asyncio.gather(*jails)
+        assert await asyncio.to_thread(process.wait_exit, 25) == 0
+    ids = {header(r, "ce_id") for r in Topic(registered.kafka_bootstrap_servers, "custody.events.v1").records()}
+    assert set(accepted) <= ids
+    assert not set(cut_off) & ids  # nobody was left without an answer for what was taken
 
 
 async def test_an_empty_batch_is_taken(http: aiohttp.ClientSession, ingest: ServiceProcess) -> None:
