@@ -21,7 +21,9 @@ from deploy.devstack.processes import LOOPBACK, ServerProcess, read_tail, spawn,
 
 __all__ = ["KafkaNode", "answers"]
 
-_LOG4J = Path(__file__).resolve().parent.parent / "kafka" / "log4j2.xml"
+_KAFKA = Path(__file__).resolve().parent.parent / "kafka"
+_LOG4J = _KAFKA / "log4j2.xml"
+_SETTINGS = _KAFKA / "server.properties"
 _START_S = 60.0
 _STOP_S = 20.0
 
@@ -60,50 +62,22 @@ class KafkaNode:
     def data(self) -> Path:
         return self.directory / "data"
 
-    def settings(self) -> dict[str, str]:
-        """server.properties. One replica of everything, and nothing created because somebody asked for it."""
-        return {
-            "process.roles": "broker,controller",
-            "node.id": "1",
+    def settings(self) -> str:
+        """server.properties: what deploy/kafka says, and where this node listens and keeps its data."""
+        own = {
             "listeners": f"PLAINTEXT://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self.port}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "inter.broker.listener.name": "PLAINTEXT",
             # Voters by setting, not in the metadata log: the port may be another one at the next start.
             "controller.quorum.voters": f"1@{LOOPBACK}:{self.controller_port}",
             "log.dirs": str(self.data),
-            "auto.create.topics.enable": "false",
-            "default.replication.factor": "1",
-            "min.insync.replicas": "1",
-            "offsets.topic.replication.factor": "1",
-            "offsets.topic.num.partitions": "4",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "transaction.state.log.num.partitions": "4",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-            "share.coordinator.state.topic.num.partitions": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            # Tests of a lost consumer or a zombie producer need not wait for the defaults of 6 s and 10 s.
-            "group.min.session.timeout.ms": "500",
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-            # After kill -9 the controller lets the broker in again when its old session is over (default 9 s).
-            "broker.session.timeout.ms": "5000",
-            "broker.heartbeat.interval.ms": "1000",
-            "num.network.threads": "2",
-            "num.io.threads": "4",
-            "log.cleaner.dedupe.buffer.size": str(32 << 20),  # of the heap; the default is 128 MiB
-            "log.cleaner.backoff.ms": "1000",
-            "message.max.bytes": str(2 << 20),
         }
+        return _SETTINGS.read_text() + "".join(f"{key}={value}\n" for key, value in own.items())
 
     def prepare(self) -> None:
         """Write the settings, and format the storage where that has not been done. Raises StartFailed."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
-        lines = (f"{key}={value}\n" for key, value in self.settings().items())
-        self._settings_file.write_text("".join(lines))
+        self._settings_file.write_text(self.settings())
         if (self.data / "meta.properties").exists():
             return
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

@@ -38,6 +38,11 @@ def stack() -> Iterator[StackInfo]:
         case "devstack":
             with ephemeral(checkout_root(), f"test-{os.getpid()}") as info:
                 yield info
+        case "testcontainers":
+            from deploy.devstack.containers import containers
+
+            with containers() as info:
+                yield info
         case other:
             raise pytest.UsageError(f"SALLYPORT_TEST_STACK={other!r}: devstack or testcontainers")
 
