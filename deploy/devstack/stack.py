@@ -225,10 +225,10 @@ class DevStack:
         """Stop servers of this stack that are not on record: `up` was killed in the moment after it started one, or
         somebody removed the state file."""
         for process in processes_with(PostgresServer.marker(self.directory / "postgres")):
-            if state.postgres is None or process.pid != state.postgres.pid:
+            if state.postgres is None or process.pid != state.postgres.pid or not state.postgres.is_running:
                 PostgresServer.stop(process)
         for process in processes_with(KafkaNode.marker(self._logs)):
-            if state.kafka is None or process.pid != state.kafka.pid:
+            if state.kafka is None or process.pid != state.kafka.pid or not state.kafka.is_running:
                 KafkaNode.stop(process)
 
 
