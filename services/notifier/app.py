@@ -148,6 +148,7 @@ class NotifierService:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
         await self.edge.stop(min(2.0, deadline_s / 4))
+        self._intake.stop()
         await self.broker.stop()
         await self._dispatcher.drain(max(0.5, (until - loop.time()) * 0.6))
         await self._outlet.stop(max(0.1, until - loop.time() - 1))

@@ -52,8 +52,15 @@ class Intake:
         self._rejects = rejects
         self._recorded = recorded
         self.waiting = False
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Take and commit nothing more; a batch that waits for the database is left to the next process."""
+        self._stopping = True
 
     async def handle(self, records: Records) -> None:
+        if self._stopping:
+            return
         conflicts: list[Conflict] = []
         for kafka_record in records:
             try:
@@ -61,13 +68,16 @@ class Intake:
             except (msgspec.DecodeError, ValueError) as error:
                 await self._reject(kafka_record, str(error)[:500])
         made = await self._record(conflicts)
+        if made is None:
+            return  # not committed, and nothing after it will be
         if made:
             self._recorded()
         for conflict in conflicts:
             CONFLICTS.labels(conflict.stage).inc()
         await self._commit(records)
 
-    async def _record(self, conflicts: list[Conflict]) -> int:
+    async def _record(self, conflicts: list[Conflict]) -> int | None:
+        """How many deliveries it led to; None: the end came before the database did."""
         planned = plan(conflicts)
         while True:
             try:
@@ -77,6 +87,8 @@ class Intake:
             except AWAY as error:
                 self.waiting = True
                 log.warning("database_away", error=type(error).__name__, count=len(conflicts))
+                if self._stopping:
+                    return None
                 await asyncio.sleep(_AGAIN_S)
 
     async def _reject(self, bad: ConsumerRecord, detail: str) -> None:
