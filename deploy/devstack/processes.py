@@ -24,6 +24,7 @@ _PORTS = range(20_000, 32_000)
 # most of the proof, so this may be generous.
 _START_TIME_TOLERANCE_S = 60.0
 _SOCKETS_CLOSE_S = 1.0
+_EXEC_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,7 @@ class ServerProcess:
                 return None
             if abs(process.create_time() - self.started_at) > _START_TIME_TOLERANCE_S:
                 return None
-            # Empty for a moment after exec, while the kernel still loads the program: not yet somebody else's.
-            arguments = process.cmdline()
-            if arguments and self.marker not in arguments:
+            if self.marker not in process.cmdline():
                 return None
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
@@ -59,6 +58,14 @@ class ServerProcess:
     @property
     def is_running(self) -> bool:
         return self.find() is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing with this pid is alive, ours or not."""
+        try:
+            return psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     def stop(self, steps: Sequence[tuple[signal.Signals, float]]) -> None:
         """Send each signal in turn and wait for its seconds, until the process is gone. Children that it leaves
@@ -112,7 +119,10 @@ def spawn(
         )
     # It is stopped by what the state file says, maybe by another process: no ResourceWarning for letting it run.
     child.returncode = 0
-    return ServerProcess(child.pid, psutil.Process(child.pid).create_time(), marker)
+    server = ServerProcess(child.pid, psutil.Process(child.pid).create_time(), marker)
+    # The kernel shows no arguments yet while it loads the program: until it does, nobody would recognise it.
+    wait_until(lambda: server.is_running or server.has_ended, seconds=_EXEC_S, every_s=0.005)
+    return server
 
 
 def processes_with(marker: str) -> list[ServerProcess]:

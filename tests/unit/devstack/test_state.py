@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from deploy.devstack.errors import ServerNotReachable, StackBusy
-from deploy.devstack.processes import ServerProcess, choose_port, port_is_free, processes_with
+from deploy.devstack.processes import ServerProcess, choose_port, port_is_free, processes_with, wait_until
 from deploy.devstack.stack import DevStack
 from deploy.devstack.state import StackState, locked
 
@@ -22,7 +22,9 @@ from deploy.devstack.state import StackState, locked
 @pytest.fixture
 def sleeper(suffix: str) -> Iterator[ServerProcess]:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", suffix])
-    yield ServerProcess(child.pid, psutil.Process(child.pid).create_time(), suffix)
+    sleeper = ServerProcess(child.pid, psutil.Process(child.pid).create_time(), suffix)
+    assert wait_until(lambda: sleeper.is_running, seconds=10)  # the kernel may still be loading it
+    yield sleeper
     child.kill()
     child.wait()
 
