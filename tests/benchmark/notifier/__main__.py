@@ -110,7 +110,7 @@ def isolation(bench: Rig, hang_s: float, seconds: float) -> float:
             row["notice_id"]: row["conflict_id"]
             for row in asyncio.run(_rows(bench, "select notice_id, conflict_id from notices"))
         }
-        ages = [at - written[of_notice[name]] for name, at in bench.arrivals(FAST) if of_notice[name] in written]
+        ages = [at - written[of_notice[name]] for name, at in bench.arrivals(FAST) if of_notice.get(name) in written]
         return 1000 * percentile(ages, 0.95)
     finally:
         notifier.kill()
