@@ -37,11 +37,24 @@ def root() -> Iterator[Path]:
         yield Path(directory)
 
 
+GUARD = """
+import sys
+from pathlib import Path
+from deploy.devstack.stack import DevStack
+sys.stdin.read()
+DevStack(Path(sys.argv[1])).down(delete=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def dev_stack(root: Path) -> Iterator[DevStack]:
-    stack = DevStack(root, environ=OURS, jar_cache=JAR_CACHE)
-    yield stack
-    stack.down(delete=True)
+    """A stack that stays, as by `sallyport dev up`. Another process of ours stops it, after a killed run too."""
+    guard = subprocess.Popen(
+        [sys.executable, "-c", GUARD, str(root)], stdin=subprocess.PIPE, cwd=checkout_root(), start_new_session=True
+    )
+    yield DevStack(root, environ=OURS, jar_cache=JAR_CACHE)
+    guard.communicate()
+    assert guard.returncode == 0
 
 
 def servers_of(directory: Path) -> list[int]:
