@@ -1,0 +1,83 @@
+"""The parameters that turn agreement into bits: a small versioned file, and its hash in every decision (G7)."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from math import log2
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+__all__ = ["LEVELS", "Model", "decode", "encode"]
+
+LEVELS: Final[dict[str, tuple[str, ...]]] = {
+    "surname": ("exact", "part", "near", "sounds", "turned", "differs"),
+    "given": ("exact", "nickname", "near", "initial", "sounds", "turned", "differs"),
+    "birth_date": ("exact", "swapped", "one_digit", "partial", "two_parts", "year", "differs"),
+    "sex": ("agrees", "differs"),
+    "ssn4": ("agrees", "near", "differs"),
+    "agency_local": ("agrees", "near", "differs"),
+    "a_number": ("agrees", "near", "differs"),
+    "sid": ("agrees", "near", "differs"),
+    "ucn": ("agrees", "near", "differs"),
+}
+"""Levels of each field, from the strongest agreement to disagreement. A field that either side lacks has no level."""
+
+
+class Model(Struct, frozen=True, kw_only=True, dict=True):
+    """Fellegi-Sunter parameters.
+
+    m, u: field -> probability of each of LEVELS[field] among matches, and among non-matches.
+    surname_frequency, given_frequency: share of people with a name; one not listed is taken as `rare`.
+    prior_bits: log2 odds that a pair is a match before anything is compared.
+    slope, offset_bits: calibration; log2 odds = slope * bits + offset_bits.
+    """
+
+    version: str
+    m: dict[str, list[float]]
+    u: dict[str, list[float]]
+    surname_frequency: dict[str, float]
+    given_frequency: dict[str, float]
+    rare: float
+    prior_bits: float
+    slope: float = 1.0
+    offset_bits: float = 0.0
+    possible: float = 0.5
+    probable: float = 0.9995
+
+    @cached_property
+    def digest(self) -> str:
+        """What names this model in a decision."""
+        return hashlib.sha256(encode(self)).hexdigest()[:16]
+
+    @cached_property
+    def bits(self) -> dict[str, dict[str, float]]:
+        """field -> level -> log2(m / u), before term frequencies."""
+        return {
+            field: {level: log2(m / u) for level, m, u in zip(levels, self.m[field], self.u[field], strict=True)}
+            for field, levels in LEVELS.items()
+        }
+
+    def probability(self, bits: float) -> float:
+        """The calibrated probability of a pair whose fields amount to `bits`, the prior not among them."""
+        odds = self.slope * (bits + self.prior_bits) + self.offset_bits
+        if odds > 60:
+            return 1.0
+        return float(1 - 1 / (1 + 2.0 ** max(odds, -60.0)))
+
+
+def encode(model: Model) -> bytes:
+    """The bytes of the model's file: the same model, the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(model, order="deterministic"), indent=1)
+
+
+def decode(raw: bytes) -> Model:
+    """The model of a file. Raises msgspec.ValidationError, or ValueError where a field lacks its levels."""
+    model = msgspec.json.decode(raw, type=Model)
+    for field, levels in LEVELS.items():
+        for table in (model.m, model.u):
+            if len(table.get(field, ())) != len(levels) or min(table[field]) <= 0:
+                raise ValueError(f"{field}: a positive share is needed for each of {levels}")
+    return model

@@ -1,0 +1,92 @@
+"""Parameters without labels: u from pairs at random, m by expectation-maximisation over blocked pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import log2
+
+from msgspec.structs import replace
+
+from services.matcher.domain.identity.compare import compare
+from services.matcher.domain.identity.model import LEVELS, Model
+from services.matcher.domain.identity.normalise import Prepared
+
+__all__ = ["estimate", "frequencies"]
+
+_SMOOTH = 0.5
+"""Added to each count, so that a level not seen is improbable and not impossible."""
+_IDENTIFYING = ("agency_local", "a_number", "sid", "ucn")
+
+
+def frequencies(people: Iterable[Prepared], model: Model, least: int = 3) -> Model:
+    """Shares of surnames and given names among people; a name borne by fewer than `least` is not named in the file."""
+    surnames: Counter[str] = Counter()
+    givens: Counter[str] = Counter()
+    for person in people:
+        surnames.update({token for name in person.names for token in name.surname})
+        givens.update({name.given[0] for name in person.names if name.given})
+    total = max(1, surnames.total())
+    return replace(
+        model,
+        surname_frequency={name: n / total for name, n in sorted(surnames.items()) if n >= least},
+        given_frequency={name: n / max(1, givens.total()) for name, n in sorted(givens.items()) if n >= least},
+        rare=max(1e-6, 1.0 / total),
+    )
+
+
+Pattern = tuple[tuple[str, str], ...]
+
+
+def _patterns(pairs: Iterable[tuple[Prepared, Prepared]], model: Model) -> Counter[Pattern]:
+    return Counter(tuple((w.field, w.level) for w in compare(a, b, model)) for a, b in pairs)
+
+
+def _shares(counts: dict[tuple[str, str], float], known: dict[str, list[float]]) -> dict[str, list[float]]:
+    shares: dict[str, list[float]] = {}
+    for field, levels in LEVELS.items():
+        seen = [counts.get((field, level), 0.0) for level in levels]
+        if sum(seen) < 50:
+            shares[field] = known[field]
+            continue
+        total = sum(seen) + _SMOOTH * len(levels)
+        shares[field] = [round((n + _SMOOTH) / total, 9) for n in seen]
+    return shares
+
+
+def estimate(
+    blocked: Sequence[tuple[Prepared, Prepared]],
+    random: Sequence[tuple[Prepared, Prepared]],
+    model: Model,
+    rounds: int = 30,
+) -> Model:
+    """A model with m and u from these pairs.
+
+    blocked: candidate pairs as the index brings them, matches among them. random: pairs that are hardly ever matches.
+    A field with fewer than 50 comparisons keeps what `model` says of it.
+    """
+    counts: dict[tuple[str, str], float] = {}
+    for pattern, n in _patterns(random, model).items():
+        for level in pattern:
+            counts[level] = counts.get(level, 0.0) + n
+    u = _shares(counts, model.u)
+    for field in _IDENTIFYING:
+        # Chance agreements of long identifiers are rarer than any sample can show.
+        u[field] = model.u[field]
+    patterns = _patterns(blocked, model)
+    m, share = model.m, 0.5
+    for _ in range(rounds):
+        weights = {
+            field: {level: log2(m[field][i] / u[field][i]) for i, level in enumerate(levels)}
+            for field, levels in LEVELS.items()
+        }
+        counts, matches = {}, 0.0
+        for pattern, n in patterns.items():
+            odds = log2(share / (1 - share)) + sum(weights[field][level] for field, level in pattern)
+            expected = n / (1 + 2.0 ** max(-200.0, min(200.0, -odds)))
+            matches += expected
+            for level in pattern:
+                counts[level] = counts.get(level, 0.0) + expected
+        m = _shares(counts, model.m)
+        share = min(0.999, max(0.001, matches / max(1, patterns.total())))
+    return replace(model, m=m, u=u)
