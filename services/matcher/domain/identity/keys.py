@@ -11,10 +11,12 @@ from typing import Final
 from services.matcher.domain.identity.nicknames import canonical
 from services.matcher.domain.identity.normalise import Name, Prepared, phonetic, swapped_day_month
 
-__all__ = ["CAP", "CAPPED", "filed_under", "looked_under"]
+__all__ = ["CAP", "CAPPED", "WIDEST", "filed_under", "looked_under"]
 
 CAP: Final = 200
-"""Records looked at from one block of a capped pass."""
+"""Records looked at from one block of the name-only pass."""
+WIDEST: Final = 20 * CAP
+"""A block of that pass with more records than this is not looked at: a share of it would be a lottery."""
 CAPPED: Final = "name"
 """The pass whose blocks grow with the index without bound; a search says when it was cut."""
 
@@ -34,8 +36,8 @@ def _name_keys(
         if len(birth) == 8:
             keys.update([f"birth+surname:{birth}:{sound}" for sound in sounds])
             keys.update([f"birth+given:{birth}:{phonetic(call)}" for call in calls])
-            for token in surnames:
-                keys.update([f"birth+initials:{birth}:{min(token[0], g[0])}{max(token[0], g[0])}" for g in first])
+            keys.update([f"birth+initial:{birth}:s{token[0]}" for token in surnames])
+            keys.update([f"birth+initial:{birth}:g{g[0]}" for g in first])
         if len(birth) >= 6:
             keys.update([f"prefix:{birth[:6]}:{token[:4]}:{g[0]}" for token in surnames for g in first])
         for sound in sounds:
@@ -44,6 +46,11 @@ def _name_keys(
                 keys.update([f"names+day:{sound}:{call}:{birth[4:]}" for call in calls])
     for sound in sounds:
         keys.update([f"name:{sound}:{phonetic(call)}" for call in calls])
+    # Spelling that the sounds do not forgive, where the birth date is missing or wrong.
+    for token in surnames:
+        keys.update([f"name:p{token[:3]}:{g[:3]}" for g in first])
+        keys.update([f"name:s{token}:{g[0]}" for g in first])
+        keys.update([f"name:g{token[0]}:{g}" for g in first])
     return keys
 
 

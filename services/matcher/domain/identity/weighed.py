@@ -18,7 +18,7 @@ from contracts.types.common import Tier
 from contracts.types.person import Person
 from services.matcher.domain.identity.compare import compare
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex
-from services.matcher.domain.identity.keys import CAP, CAPPED, filed_under, looked_under
+from services.matcher.domain.identity.keys import CAP, CAPPED, WIDEST, filed_under, looked_under
 from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.normalise import Prepared, prepare
 from services.matcher.domain.identity.verdict import judge
@@ -131,6 +131,9 @@ class WeighedIndex(IdentityIndex):
                 continue
             name = key.partition(":")[0]
             numbers: Iterable[int] = (there,) if isinstance(there, int) else there
+            if name == CAPPED and not isinstance(there, int) and len(there) > WIDEST:
+                truncated = True
+                continue
             ids = [record_id for number in numbers if (record_id := self._ids[number]) is not None]
             if name == CAPPED and len(ids) > CAP:
                 truncated = True
