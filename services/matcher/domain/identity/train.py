@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import log2
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -35,11 +36,23 @@ def frequencies(people: Iterable[Prepared], model: Model, least: int = 3) -> Mod
     )
 
 
-Pattern = tuple[tuple[str, str], ...]
+class _Pattern(NamedTuple):
+    """Levels of one pair, and how many bits (by halves) the rarity of its names is worth beyond those levels.
+
+    Without the rarity, EM takes namesakes for matches and learns that birth dates of matches often differ.
+    """
+
+    levels: tuple[tuple[str, str], ...]
+    rarity: float
 
 
-def _patterns(pairs: Iterable[tuple[Prepared, Prepared]], model: Model) -> Counter[Pattern]:
-    return Counter(tuple((w.field, w.level) for w in compare(a, b, model)) for a, b in pairs)
+def _patterns(pairs: Iterable[tuple[Prepared, Prepared]], model: Model) -> Counter[_Pattern]:
+    patterns: Counter[_Pattern] = Counter()
+    for a, b in pairs:
+        weights = compare(a, b, model)
+        rarity = sum(w.bits - model.bits[w.field][w.level] for w in weights if w.level in ("exact", "part", "turned"))
+        patterns[_Pattern(tuple((w.field, w.level) for w in weights), round(rarity * 2) / 2)] += 1
+    return patterns
 
 
 def _shares(counts: dict[tuple[str, str], float], known: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -52,6 +65,15 @@ def _shares(counts: dict[tuple[str, str], float], known: dict[str, list[float]])
         total = sum(seen) + _SMOOTH * len(levels)
         shares[field] = [round((n + _SMOOTH) / total, 9) for n in seen]
     return shares
+
+
+def _blocked_strangers(patterns: Counter[_Pattern], model: Model) -> dict[str, list[float]]:
+    """Where the shares of blocked strangers start: most blocked pairs are strangers, so those of all blocked pairs."""
+    counts: dict[tuple[str, str], float] = {}
+    for pattern, n in patterns.items():
+        for level in pattern.levels:
+            counts[level] = counts.get(level, 0.0) + n
+    return _shares(counts, model.u)
 
 
 def estimate(
@@ -67,26 +89,31 @@ def estimate(
     """
     counts: dict[tuple[str, str], float] = {}
     for pattern, n in _patterns(random, model).items():
-        for level in pattern:
+        for level in pattern.levels:
             counts[level] = counts.get(level, 0.0) + n
     u = _shares(counts, model.u)
     for field in _IDENTIFYING:
         # Chance agreements of long identifiers are rarer than any sample can show.
         u[field] = model.u[field]
-    patterns = _patterns(blocked, model)
-    m, share = model.m, 0.5
+    patterns = _patterns(blocked, replace(model, u=u))
+    # Blocking picks pairs that agree on something, so strangers among them agree far more often than at random. Their
+    # own shares are fitted beside m and thrown away; with u in their place namesakes would pass for matches.
+    m, strangers, share = model.m, _blocked_strangers(patterns, model), 0.1
     for _ in range(rounds):
         weights = {
-            field: {level: log2(m[field][i] / u[field][i]) for i, level in enumerate(levels)}
+            field: {level: log2(m[field][i] / strangers[field][i]) for i, level in enumerate(levels)}
             for field, levels in LEVELS.items()
         }
-        counts, matches = {}, 0.0
+        same: dict[tuple[str, str], float] = {}
+        other: dict[tuple[str, str], float] = {}
+        matches = 0.0
         for pattern, n in patterns.items():
-            odds = log2(share / (1 - share)) + sum(weights[field][level] for field, level in pattern)
+            odds = log2(share / (1 - share)) + sum(weights[field][level] for field, level in pattern.levels)
             expected = n / (1 + 2.0 ** max(-200.0, min(200.0, -odds)))
             matches += expected
-            for level in pattern:
-                counts[level] = counts.get(level, 0.0) + expected
-        m = _shares(counts, model.m)
+            for level in pattern.levels:
+                same[level] = same.get(level, 0.0) + expected
+                other[level] = other.get(level, 0.0) + n - expected
+        m, strangers = _shares(same, model.m), _shares(other, strangers)
         share = min(0.999, max(0.001, matches / max(1, patterns.total())))
     return replace(model, m=m, u=u)
