@@ -15,8 +15,9 @@ from services.matcher.domain.identity.normalise import Prepared
 
 __all__ = ["estimate", "frequencies"]
 
-_SMOOTH = 0.5
-"""Added to each count, so that a level not seen is improbable and not impossible."""
+_BELIEF = 0.05
+"""Weight of what the model said before, against what was counted: a rare level keeps a share, and EM does not talk
+itself out of one (names turned round, say) because few pairs show it."""
 _IDENTIFYING = ("agency_local", "a_number", "sid", "ucn")
 
 
@@ -62,8 +63,11 @@ def _shares(counts: dict[tuple[str, str], float], known: dict[str, list[float]])
         if sum(seen) < 50:
             shares[field] = known[field]
             continue
-        total = sum(seen) + _SMOOTH * len(levels)
-        shares[field] = [round((n + _SMOOTH) / total, 9) for n in seen]
+        total = sum(seen)
+        shares[field] = [
+            round((n + _BELIEF * total * before) / (total * (1 + _BELIEF)), 9)
+            for n, before in zip(seen, known[field], strict=True)
+        ]
     return shares
 
 
@@ -114,6 +118,6 @@ def estimate(
             for level in pattern.levels:
                 same[level] = same.get(level, 0.0) + expected
                 other[level] = other.get(level, 0.0) + n - expected
-        m, strangers = _shares(same, model.m), _shares(other, strangers)
+        m, strangers = _shares(same, model.m), _shares(other, model.u)
         share = min(0.999, max(0.001, matches / max(1, patterns.total())))
     return replace(model, m=m, u=u)
