@@ -6,9 +6,11 @@ from random import Random
 
 import pytest
 
+from contracts.types.common import Tier
 from services.matcher.domain.identity.keys import CAP
 from services.matcher.domain.identity.model import decode, encode
 from services.matcher.domain.identity.normalise import Prepared
+from services.matcher.domain.identity.verdict import judge
 from services.matcher.domain.identity.weighed import WeighedEngine, WeighedIndex
 from services.matcher.identity_model import load_model
 from tests.unit.identity.test_cases import person
@@ -95,3 +97,21 @@ def test_a_model_is_its_file_and_its_hash_follows_every_parameter() -> None:
 def test_a_model_without_a_level_is_refused() -> None:
     with pytest.raises(ValueError, match="sex"):
         decode(encode(load_model()).replace(b'"sex"', b'"sexes"'))
+
+
+def test_what_is_given_up_early_would_have_been_none() -> None:
+    people = list(_people(150, 8).values())
+    bare = [Prepared(names=someone.names, births=someone.births) for someone in people]
+    model = load_model()
+    early = 0
+    for one in [*bare, *people]:
+        for other in [*bare, *people]:
+            whole = judge(one, other, model, hopeless=False)
+            verdict = judge(one, other, model)
+            assert whole is not None
+            if verdict is None:
+                early += 1
+                assert whole[0].tier is Tier.NONE
+            else:
+                assert verdict == whole
+    assert early > 1000

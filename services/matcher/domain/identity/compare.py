@@ -83,8 +83,27 @@ def _given(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight | Non
     return Weight("given", level, weights[level])
 
 
+def _middle(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight | None:
+    """Second given names, an initial agreeing with any name that begins so."""
+    if len(a) < 2 or len(b) < 2 or a[0][0] != b[0][0]:
+        return None
+    x, y = a[1], b[1]
+    if x == y and len(x) > 1:
+        level = "exact"
+    elif x[0] == y[0] and (len(x) == 1 or len(y) == 1):
+        level = "initial"
+    else:
+        level = "near" if token_level(x, y) == "near" else "differs"
+    return Weight("middle", level, model.bits["middle"][level])
+
+
 def _name(a: Name, b: Name, model: Model) -> list[Weight]:
-    straight = [w for w in (_surname(a.surname, b.surname, model), _given(a.given, b.given, model)) if w]
+    compared = (
+        _surname(a.surname, b.surname, model),
+        _given(a.given, b.given, model),
+        _middle(a.given, b.given, model),
+    )
+    straight = [weight for weight in compared if weight]
     if sum(w.bits for w in straight) > 8 or not a.given or not b.given:
         return straight
     turned = [w for w in (_surname(a.given, b.surname, model), _surname(a.surname, b.given, model)) if w]

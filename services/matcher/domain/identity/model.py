@@ -15,6 +15,7 @@ __all__ = ["LEVELS", "Model", "decode", "encode"]
 LEVELS: Final[dict[str, tuple[str, ...]]] = {
     "surname": ("exact", "part", "near", "sounds", "turned", "differs"),
     "given": ("exact", "nickname", "near", "initial", "sounds", "turned", "differs"),
+    "middle": ("exact", "near", "initial", "differs"),
     "birth_date": ("exact", "swapped", "one_digit", "partial", "two_parts", "year", "differs"),
     "sex": ("agrees", "differs"),
     "ssn4": ("agrees", "near", "differs"),

@@ -44,10 +44,16 @@ def vetoes(a: Prepared, b: Prepared, levels: dict[str, str]) -> list[str]:
     return found
 
 
-def judge(a: Prepared, b: Prepared, model: Model) -> tuple[Identity, float]:
-    """The verdict on two people, and its bits. The waterfall is the evidence in the order in which it was weighed."""
+def judge(a: Prepared, b: Prepared, model: Model, hopeless: bool = True) -> tuple[Identity, float] | None:
+    """The verdict on two people, and its bits. The waterfall is the evidence in the order in which it was weighed.
+
+    hopeless: give None where the tier would be NONE and that is plain before a verdict is written: without an
+    identifier on both sides nothing but the probability lifts a pair above NONE.
+    """
     weights: list[Weight] = compare(a, b, model)
     bits = sum(w.bits for w in weights)
+    if hopeless and not (a.ids and b.ids) and model.probability(bits) < model.possible:
+        return None
     probability = model.probability(bits)
     levels = {w.field: w.level for w in weights}
     stops = vetoes(a, b, levels)

@@ -107,8 +107,9 @@ class WeighedIndex(IdentityIndex):
         passes, truncated = self.block(person)
         found: list[Found] = []
         for record_id in sorted(passes):
-            identity, bits = judge(person, _DECODER.decode(self._people[self._numbers[record_id]]), self._model)
-            if identity.tier is not Tier.NONE:
+            verdict = judge(person, _DECODER.decode(self._people[self._numbers[record_id]]), self._model)
+            if verdict is not None and verdict[0].tier is not Tier.NONE:
+                identity, bits = verdict
                 found.append(Found(Candidate(record_id, identity), bits, tuple(passes[record_id]), truncated))
         return found
 
