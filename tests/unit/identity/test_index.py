@@ -13,7 +13,7 @@ from services.matcher.domain.identity.normalise import Prepared
 from services.matcher.domain.identity.verdict import judge
 from services.matcher.domain.identity.weighed import WeighedEngine, WeighedIndex
 from services.matcher.identity_model import load_model
-from tests.unit.identity.test_cases import person
+from tests.unit.identity.test_cases import CASES, person
 
 ENGINE = WeighedEngine(load_model())
 
@@ -115,3 +115,13 @@ def test_what_is_given_up_early_would_have_been_none() -> None:
             else:
                 assert verdict == whole
     assert early > 1000
+
+
+def test_the_bound_changes_no_answer() -> None:
+    people = _people(400, 9)
+    bare = {key: Prepared(names=p.names, births=p.births) for key, p in people.items()}
+    cases = [tuple(ENGINE.prepare(person(text)) for text in case[1:3]) for case in CASES]
+    for records in (people, bare, {f"c{n}": filed for n, (filed, _) in enumerate(cases)}):
+        index = _filled(records)
+        for asked in [*people.values(), *bare.values(), *(asked for _, asked in cases)]:
+            assert index.find(asked) == index.find(asked, bounded=False)

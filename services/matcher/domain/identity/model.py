@@ -61,6 +61,11 @@ class Model(Struct, frozen=True, kw_only=True, dict=True):
             for field, levels in LEVELS.items()
         }
 
+    @cached_property
+    def least_bits(self) -> float:
+        """Bits below which a pair's probability is below `possible`."""
+        return (log2(self.possible / (1 - self.possible)) - self.offset_bits) / self.slope - self.prior_bits - 1e-6
+
     def probability(self, bits: float) -> float:
         """The calibrated probability of a pair whose fields amount to `bits`, the prior not among them."""
         odds = self.slope * (bits + self.prior_bits) + self.offset_bits

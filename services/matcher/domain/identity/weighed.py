@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from contracts.types.common import Tier
 from contracts.types.person import Person
-from services.matcher.domain.identity.compare import compare
+from services.matcher.domain.identity.compare import Bound, compare
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex
 from services.matcher.domain.identity.keys import CAP, CAPPED, WIDEST, filed_under, looked_under
 from services.matcher.domain.identity.model import Model
@@ -102,12 +102,19 @@ class WeighedIndex(IdentityIndex):
     def search(self, person: Prepared) -> Iterable[Candidate]:
         return [found.candidate for found in self.find(person)]
 
-    def find(self, person: Prepared) -> list[Found]:
-        """Every record above NONE, by record id, with bits, passes and whether the name-only pass was cut."""
+    def find(self, person: Prepared, bounded: bool = True) -> list[Found]:
+        """Every record above NONE, by record id, with bits, passes and whether the name-only pass was cut.
+
+        bounded: skip records that a safe bound rules out. The answers are the same without.
+        """
+        bound, least = Bound(person, self._model), self._model.least_bits
         passes, truncated = self.block(person)
         found: list[Found] = []
         for record_id in sorted(passes):
-            verdict = judge(person, _DECODER.decode(self._people[self._numbers[record_id]]), self._model)
+            other = _DECODER.decode(self._people[self._numbers[record_id]])
+            if bounded and bound.rules_out(other, least):
+                continue
+            verdict = judge(person, other, self._model, hopeless=bounded)
             if verdict is not None and verdict[0].tier is not Tier.NONE:
                 identity, bits = verdict
                 found.append(Found(Candidate(record_id, identity), bits, tuple(passes[record_id]), truncated))
