@@ -13,6 +13,7 @@ from random import Random
 from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
 
+from contracts.types.common import Tier
 from services.matcher.domain.identity.normalise import Name, Prepared
 from services.matcher.domain.identity.weighed import WeighedIndex
 from services.matcher.identity_model import load_model
@@ -53,6 +54,9 @@ _SYLLABLES = [
 
 def vocabulary(rng: Random, size: int, least: int) -> list[str]:
     return sorted({"".join(rng.choices(_SYLLABLES, k=least + rng.randrange(2))).upper() for _ in range(size)})
+
+
+_STRENGTH = [Tier.NONE, Tier.POSSIBLE, Tier.PROBABLE, Tier.CONFIRMED]
 
 
 class World:
@@ -111,6 +115,17 @@ def main(records: int, searches: int) -> None:
         report.add("sallyport", f"search_{label}_{short}_ms", percentile(times, quantile), "ms")
     report.add("sallyport", f"candidates_{label}_p50", percentile(looked, 0.5), "records")
     report.add("sallyport", f"candidates_{label}_p99", percentile(looked, 0.99), "records")
+    tiers = [
+        max(
+            (hit.candidate.identity.tier for hit in index.find(world.person(rng))),
+            key=_STRENGTH.index,
+            default=Tier.NONE,
+        )
+        for found in (index.find(world.person(rng)) for _ in range(min(20_000, 2 * searches)))
+    ]
+    for tier in (Tier.PROBABLE, Tier.POSSIBLE):
+        share = sum(_STRENGTH.index(found) >= _STRENGTH.index(tier) for found in tiers) / len(tiers)
+        report.add("sallyport", f"strangers_{tier.value.lower()}_rate", share, f"of {len(tiers):,} without identifiers")
     changes = []
     for number in range(min(records, 20_000)):
         person = world.person(rng)
