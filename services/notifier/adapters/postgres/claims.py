@@ -54,14 +54,15 @@ class Finished(Struct, frozen=True):
 
 
 # In-flight cap and breaker are inside the claim, so that a dead endpoint holds no slot that another could use. Each
-# endpoint's share is found by one walk of the index of what is due, in the order of urgency.
+# endpoint's share is found by one walk of the index of what is due, in the order of urgency, and what it has under way
+# by one of the index of what is claimed: counted over all endpoints at once, it became a scan of the whole ledger.
 _CLAIM = """
-with taken as (
-    select subscription_id, count(*) as n from deliveries where claim_id is not null group by subscription_id
-), rooms as (
+with rooms as (
     select s.subscription_id, s.target, s.secret_encrypted, s.failures_in_a_row,
-           case when s.failures_in_a_row >= $5 then 1 else $4 end - coalesce(taken.n, 0) as room
-    from subscriptions s left join taken using (subscription_id)
+           case when s.failures_in_a_row >= $5 then 1 else $4 end - (
+               select count(*) from deliveries f
+               where f.subscription_id = s.subscription_id and f.claim_id is not null) as room
+    from subscriptions s
     where s.status = 'active' and (s.resting_until is null or s.resting_until <= $2)
 ), picked as (
     select d.delivery_id, r.target, r.secret_encrypted, r.failures_in_a_row
