@@ -312,9 +312,9 @@ async def test_a_subscriptions_life(api: Api, ledger: Ledger) -> None:
     assert (await api.call("POST", f"/v1/subscriptions/{name}/ping"))[1]["code"] == "not_a_webhook"
     assert (await api.call("POST", f"/v1/subscriptions/{name}/pause"))[1]["status"] == "paused"
     await ledger.tell(conflict())
-    assert await claim(ledger.pool) == []
+    assert await claim(ledger.pool, channel="email") == []
     assert (await api.call("POST", f"/v1/subscriptions/{name}/resume"))[1]["status"] == "active"
-    assert len(await claim(ledger.pool)) == 1
+    assert len(await claim(ledger.pool, channel="email")) == 1
     assert [s["subscription_id"] for s in (await api.call("GET", "/v1/subscriptions"))[1]["subscriptions"]] == [name]
     assert (await api.call("DELETE", f"/v1/subscriptions/{name}"))[0] == 204
     assert (await api.call("GET", f"/v1/subscriptions/{name}"))[0] == 404

@@ -201,6 +201,34 @@ async def test_one_that_hangs_holds_its_share_and_its_neighbour_goes_on(ledger: 
     assert receiver.most_open["/hangs"] == 4
 
 
+async def test_however_many_hang_one_more_finds_room_at_once(ledger: Ledger, receiver: Receiver) -> None:
+    """Ten that would each take every slot, and answer in the end: no breaker opens."""
+    hanging = [f"MATST02{n:02}" for n in range(10)]
+    paths = [f"/hangs/{agency}" for agency in hanging]
+    stops = [receiver.hangs(path) for path in paths]
+    for k, agency in enumerate(hanging):
+        await ledger.subscribe(receiver.url + paths[k], agency=agency)
+        await ledger.tell(*(conflict(100 * k + n, agency=agency) for n in range(30)))
+    await ledger.subscribe(receiver.url + "/fine", agency=OTHER)
+    async with dispatching(ledger, max_in_flight=44, webhook_deadline_s=20) as dispatcher:
+
+        async def all_hang() -> bool:
+            return all(receiver.open.get(path) == 4 for path in paths)
+
+        await eventually(all_hang)
+        await ledger.tell(*(conflict(n, agency=OTHER) for n in range(40)))
+        dispatcher.wake()
+
+        async def fine() -> bool:
+            return receiver.count("/fine") == 40
+
+        await eventually(fine, 5)
+        assert all(receiver.open[path] == 4 for path in paths)
+        for stop in stops:
+            stop.set()
+        await eventually(ledger.settled, 30)
+
+
 async def test_an_endpoint_that_keeps_failing_gets_one_attempt_at_a_time(ledger: Ledger, receiver: Receiver) -> None:
     await ledger.subscribe(receiver.url + "/sick")
     receiver.says("/sick", 500)
@@ -329,7 +357,7 @@ async def test_a_secret_that_cannot_be_read_holds_no_slot(ledger: Ledger, receiv
 async def test_a_drain_waits_for_what_is_under_way_and_claims_no_more(ledger: Ledger, receiver: Receiver) -> None:
     await ledger.subscribe(receiver.url + "/slow")
     go_on = receiver.hangs("/slow")
-    async with dispatching(ledger, max_in_flight=5, webhook_deadline_s=20) as dispatcher:
+    async with dispatching(ledger, max_in_flight_per_endpoint=5, webhook_deadline_s=20) as dispatcher:
         await ledger.tell(*(conflict(n) for n in range(12)))
         dispatcher.wake()
 

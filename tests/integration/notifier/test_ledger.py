@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,8 +22,11 @@ from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 LEASE = timedelta(seconds=60)
 
 
-async def claim(pool: Any, now: datetime | None = None, lease: timedelta = LEASE, **limits: int) -> list[Claimed]:
-    wanted = {"per_endpoint": 128, "threshold": 5, "limit": 512, **limits}
+async def claim(pool: Any, now: datetime | None = None, lease: timedelta = LEASE, **limits: Any) -> list[Claimed]:
+    usual: dict[str, Any] = {
+        "channel": "webhook", "per_endpoint": 128, "threshold": 5, "held": {}, "limit": 512,
+    }  # fmt: skip
+    wanted = {**usual, **limits}
     return await claims.claim(pool, uuid.uuid4(), now or datetime.now(UTC), lease, **wanted)
 
 
@@ -304,6 +308,44 @@ async def test_urgent_ones_go_first_and_each_endpoint_has_its_share(ledger: Ledg
     assert [c.stage for c in got if c.subscription_id == a] == ["released"] * 4 + ["in_custody"] * 2
     assert len(got) == 7
     assert await claim(ledger.pool, per_endpoint=6) == []
+
+
+async def test_no_endpoint_holds_more_slots_than_stay_free_for_others(ledger: Ledger) -> None:
+    """However many hang, one that has nothing under way finds room: here each that comes takes half of what is left."""
+    agencies = [f"MATST01{n:02}" for n in range(5)]
+    names = [await ledger.subscribe("https://a.example/", agency=agency) for agency in agencies]
+    held: Counter[str] = Counter()
+
+    async def take(*numbers: int) -> list[int]:
+        for n in numbers:
+            await ledger.tell(*(conflict(100 * n + k, agency=agencies[n]) for k in range(30)))
+        for _ in range(3):  # asking again gets nobody more
+            got = await claim(ledger.pool, held=held, limit=24 - held.total())
+            held.update(c.subscription_id for c in got)
+        return [held[name] for name in names]
+
+    assert await take(0, 1) == [8, 8, 0, 0, 0]
+    assert await take(2) == [8, 8, 4, 0, 0]
+    assert await take(3) == [8, 8, 4, 2, 0]
+    assert await take(4) == [8, 8, 4, 2, 1]
+
+
+async def test_a_claim_locks_what_it_takes_and_leaves_the_rest_to_others(ledger: Ledger) -> None:
+    await ledger.subscribe("https://a.example/")
+    await ledger.tell(*(conflict(n) for n in range(20)))
+    async with ledger.pool.acquire() as connection, connection.transaction():
+        mine = await claim(connection, limit=6)
+        theirs = await claim(ledger.pool, limit=6)
+    assert len(mine) == len(theirs) == 3
+    assert {c.delivery_id for c in mine}.isdisjoint(c.delivery_id for c in theirs)
+
+
+async def test_a_channel_has_claims_of_its_own(ledger: Ledger) -> None:
+    await ledger.subscribe("https://a.example/")
+    await ledger.subscribe("a@a.example", channel="email")
+    await ledger.tell(conflict(1), conflict(2))
+    for channel in ("email", "webhook"):
+        assert [c.channel for c in await claim(ledger.pool, channel=channel)] == [channel] * 2
 
 
 async def test_many_that_fall_together_are_one_fall(ledger: Ledger) -> None:
