@@ -51,9 +51,7 @@ class MatcherService:
             book_ready=self._book_ready,
             on_unreadable=self._keep_unreadable,
         )
-        self._detainers = WholeTopic(
-            self.broker, DETAINERS_TOPIC, self._ownership.detainers, fatal=stop.fail, poll_ms=5
-        )
+        self._detainers = WholeTopic(self.broker, DETAINERS_TOPIC, self._ownership.detainers, fatal=stop.fail)
         self._custody = subscribe(
             self.broker,
             CUSTODY_TOPIC,
@@ -62,7 +60,6 @@ class MatcherService:
             group_id=settings.group_id,
             listener=self._ownership,
             max_records=settings.max_poll_records,
-            poll_ms=5,
             on_taken=self._ownership.taken,
             description="Custody events of the partitions that this instance owns.",
             session_timeout_ms=settings.session_timeout_ms,
