@@ -20,8 +20,8 @@ from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.clients import make_broker
 from services.platform.registry import RegistryTable, hash_key, new_key
+from tests.integration.notifier.claiming import claim, finish
 from tests.integration.notifier.support import BOX, Ledger, Receiver, eventually, settings
-from tests.integration.notifier.test_ledger import claim, finish
 from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 
 
