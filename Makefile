@@ -66,7 +66,8 @@ $(STAMP): pyproject.toml $(LOCKS)
 	  echo "make: '$(PYTHON)' has no ensurepip; on Debian and Ubuntu: apt install python3-venv, or: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "make: bringing $(VENV) up to the lock files" >&2
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements/dev.txt
-	@VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@{ $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt && \
+	  export VIRTUAL_ENV=$(VENV) && $(VENV)/bin/uv pip sync --quiet --require-hashes requirements/dev.txt && \
+	  $(VENV)/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .; } >$(VENV)/install.log 2>&1 || { \
+	  echo "make: could not install the locked packages ($$(grep -im1 error $(VENV)/install.log | cut -c1-160)): try again, or name an index with PIP_INDEX_URL and UV_DEFAULT_INDEX; more in $(VENV)/install.log" >&2; exit 1; }
 	@touch $@

@@ -10,7 +10,7 @@ from faststream.kafka import KafkaBroker
 
 from services.matcher.adapters.changelog import STATE_TOPIC
 from services.matcher.adapters.ownership import Ownership
-from services.matcher.adapters.records import CONFLICTS_TOPIC, REJECTS_TOPIC, REVIEWS_TOPIC, reject_of
+from services.matcher.adapters.records import CONFLICTS_TOPIC, REVIEWS_TOPIC
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.identity.exact import ExactEngine
 from services.matcher.settings import MatcherSettings
@@ -21,6 +21,7 @@ from services.platform.kafka.batches import subscribe
 from services.platform.kafka.clients import make_broker
 from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
+from services.platform.kafka.rejects import REJECTS_TOPIC, unreadable
 from services.platform.kafka.table import WholeTopic
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
@@ -51,9 +52,7 @@ class MatcherService:
             book_ready=self._book_ready,
             on_unreadable=self._keep_unreadable,
         )
-        self._detainers = WholeTopic(
-            self.broker, DETAINERS_TOPIC, self._ownership.detainers, fatal=stop.fail, poll_ms=5
-        )
+        self._detainers = WholeTopic(self.broker, DETAINERS_TOPIC, self._ownership.detainers, fatal=stop.fail)
         self._custody = subscribe(
             self.broker,
             CUSTODY_TOPIC,
@@ -62,7 +61,6 @@ class MatcherService:
             group_id=settings.group_id,
             listener=self._ownership,
             max_records=settings.max_poll_records,
-            poll_ms=5,
             on_taken=self._ownership.taken,
             description="Custody events of the partitions that this instance owns.",
             session_timeout_ms=settings.session_timeout_ms,
@@ -118,7 +116,7 @@ class MatcherService:
         self._stop.spawn(self._reject(record, violation), "reject")
 
     async def _reject(self, record: ConsumerRecord, violation: ContractViolation) -> None:
-        errors = await self._rejects.send([reject_of(record, violation, datetime.now(UTC))])
+        errors = await self._rejects.send([unreadable(record, violation, "matcher", datetime.now(UTC))])
         if errors[0] is not None:
             raise errors[0]
 

@@ -74,7 +74,6 @@ class NotifierService:
             fatal=stop.fail,
             group_id=settings.group_id,
             max_records=settings.max_poll_records,
-            poll_ms=5,
             description="Every conflict version, for its notices.",
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,

@@ -14,9 +14,11 @@ CONFLICTS: Final = Counter("sallyport_notifier_conflicts_total", "Conflict versi
 DELIVERIES: Final = Counter(
     "sallyport_notifier_deliveries_total", "Attempts that ended, by channel and outcome.", ["channel", "outcome"]
 )
-IN_FLIGHT: Final = Gauge("sallyport_notifier_in_flight", "Attempts under way.")
-DUE: Final = Gauge("sallyport_notifier_due", "Deliveries whose time has come and that wait.")
-OLDEST: Final = Gauge("sallyport_notifier_oldest_due_seconds", "How long the oldest of them has been waiting.")
+IN_FLIGHT: Final = Gauge("sallyport_notifier_in_flight", "Attempts under way, by channel.", ["channel"])
+DUE: Final = Gauge("sallyport_notifier_due", "Deliveries whose time has come and that wait, by channel.", ["channel"])
+OLDEST: Final = Gauge(
+    "sallyport_notifier_oldest_due_seconds", "How long the oldest of them has been waiting, by channel.", ["channel"]
+)
 ATTEMPT: Final = Histogram(
     "sallyport_notifier_attempt_seconds", "Length of one attempt.", ["channel"], buckets=AGE_BUCKETS_S
 )

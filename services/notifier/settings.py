@@ -33,7 +33,10 @@ class NotifierSettings(PlatformSettings):
     session_timeout_ms: int = Field(
         default=10_000, ge=1000, description="Milliseconds without a heartbeat after which our partitions go to others."
     )
-    max_in_flight: int = Field(default=512, ge=1, description="Deliveries under way at once, over all endpoints.")
+    max_in_flight: int = Field(default=512, ge=1, description="Webhooks under way at once, over all endpoints.")
+    max_in_flight_email: int = Field(
+        default=16, ge=1, description="E-mails under way at once, each with a connection to the mail server of its own."
+    )
     max_in_flight_per_endpoint: int = Field(
         default=128, ge=1, description="Deliveries under way at once to one endpoint."
     )

@@ -119,7 +119,7 @@ class RegistryTable:
     def __init__(self, broker: KafkaBroker, *, fatal: Fatal) -> None:
         self.registry = Registry()
         self.restored = False
-        self.topic = WholeTopic(broker, REGISTRY_TOPIC, self._apply, fatal=fatal, poll_ms=100)
+        self.topic = WholeTopic(broker, REGISTRY_TOPIC, self._apply, fatal=fatal)
 
     async def _apply(self, records: Records) -> None:
         for record in records:

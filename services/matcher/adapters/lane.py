@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.changelog import PROGRESS_KEY, STATE_TOPIC, Progress, encode_episode, encode_progress
-from services.matcher.adapters.records import conflict_record, custody_input_of, reject_of, review_record
+from services.matcher.adapters.records import conflict_record, custody_input_of, review_record
 from services.matcher.adapters.writer import PartitionWriter, read_state
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.fold import CustodyInput, DetainerInput, PartitionState, evolve
@@ -28,6 +28,7 @@ from services.matcher.metrics import AGE, CONFLICTS, EPISODES, INPUTS, RESTORE, 
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation, Fenced, Unavailable
 from services.platform.kafka.outlets import OutRecord
+from services.platform.kafka.rejects import unreadable
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
 
@@ -98,7 +99,7 @@ class Lane:
         should it not, because the other one is gone again, then it is ours after a while.
         """
         while not self._stopping.is_set():
-            writer = PartitionWriter(self._settings, f"{self._settings.group_id}-{self.partition}", self.partition)
+            writer = PartitionWriter(self._settings, f"{self._settings.group_id}-{self.partition}")
             try:
                 await self._restore(writer)
                 await self._serve(writer)
@@ -236,7 +237,7 @@ class Lane:
             try:
                 judged.append(custody_input_of(record))
             except ContractViolation as violation:
-                out.append(reject_of(record, violation, now))
+                out.append(unreadable(record, violation, "matcher", now))
                 REJECTS.labels(violation.reason).inc()
         for given in judged:
             outputs = evolve(state, given, now)

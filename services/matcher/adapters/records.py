@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 import msgspec
 from aiokafka import ConsumerRecord
 
 from contracts.cloudevents import Attributes, decode_headers, encode_headers
-from contracts.ids import episode_id, reject_id
+from contracts.ids import episode_id
 from contracts.types.conflict import Conflict, Review
 from contracts.types.custody import CustodyEvent
 from contracts.types.detainer import Detainer
-from contracts.types.reject import Reject
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput
 from services.platform.errors import ContractViolation
@@ -21,18 +19,15 @@ from services.platform.kafka.outlets import OutRecord
 
 __all__ = [
     "CONFLICTS_TOPIC",
-    "REJECTS_TOPIC",
     "REVIEWS_TOPIC",
     "conflict_record",
     "custody_input_of",
     "detainer_of",
-    "reject_of",
     "review_record",
 ]
 
 CONFLICTS_TOPIC: Final = "conflicts.v1"
 REVIEWS_TOPIC: Final = "reviews.v1"
-REJECTS_TOPIC: Final = "rejects.v1"
 SOURCE: Final = "sallyport/matcher"
 
 _encoder = msgspec.json.Encoder()
@@ -91,21 +86,3 @@ def review_record(review: Review) -> OutRecord:
         accepted_at=review.cause.accepted_at,
     )
     return OutRecord(REVIEWS_TOPIC, review.review_id.encode(), _encoder.encode(review), encode_headers(attributes))
-
-
-def reject_of(record: ConsumerRecord, violation: ContractViolation, now: datetime) -> OutRecord:
-    """The reject that keeps an unreadable record, with its bytes (G1)."""
-    source = f"{record.topic}/{record.partition}/{record.offset}"
-    raw = record.value or b""
-    reject = Reject(
-        reject_id=reject_id(source, raw, violation.reason),
-        source=source,
-        edge="matcher",
-        code=violation.reason,
-        detail=violation.detail,
-        field=violation.field,
-        rejected_at=now,
-        raw=raw,
-    )
-    attributes = Attributes(reject.reject_id, SOURCE, "sallyport.reject.v1", now, now)
-    return OutRecord(REJECTS_TOPIC, source.encode(), _encoder.encode(reject), encode_headers(attributes))

@@ -25,8 +25,7 @@ __all__ = ["PartitionWriter", "read_state"]
 class PartitionWriter:
     """Publishes everything of one transaction, or nothing of it."""
 
-    def __init__(self, settings: PlatformSettings, transactional_id: str, state_partition: int) -> None:
-        self._state_partition = state_partition
+    def __init__(self, settings: PlatformSettings, transactional_id: str) -> None:
         self._producer: AIOKafkaProducer = make_producer(
             settings, transactional_id=transactional_id, max_batch_size=512 * 1024, retry_backoff_ms=10
         )

@@ -1,6 +1,6 @@
-"""The dispatcher: claims what is due, attempts it, writes down what came of it.
+"""The dispatcher: has what is due claimed, attempts it, writes down what came of it.
 
-    wake ──► claim (short transaction) ──► attempts, side by side ──► outcomes gathered ──► finish (short transaction)
+    lane: claim (short transaction) ──► attempts, side by side ──► outcomes gathered ──► finish (short transaction)
       ▲                                                                                        │
       └────────────────────────────────────────────────────────────────────────────────────────┘
 
@@ -10,10 +10,10 @@ No transaction is open while something is sent: a slow endpoint would hold a con
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ import msgspec
 
 from contracts.types.conflict import Stage
 from contracts.types.notice import Channel, NoticeEvent, NoticeOutcome
+from services.notifier.adapters.lane import Lane
 from services.notifier.adapters.postgres import claims, upkeep
 from services.notifier.adapters.postgres.claims import Claimed, Finished
 from services.notifier.adapters.postgres.pool import AWAY, Pool
@@ -28,7 +29,7 @@ from services.notifier.adapters.secrets import SecretBox
 from services.notifier.adapters.smtp import MailSender
 from services.notifier.adapters.webhook import Answer, WebhookSender
 from services.notifier.domain.outcomes import judge
-from services.notifier.metrics import AGE, ATTEMPT, DELIVERIES, DUE, IN_FLIGHT, OLDEST
+from services.notifier.metrics import AGE, ATTEMPT, DELIVERIES, DUE, OLDEST
 from services.notifier.settings import NotifierSettings
 from services.platform.errors import ConfigurationError
 from services.platform.logs import get_logger
@@ -39,6 +40,8 @@ log = get_logger(__name__)
 _GATHER_S = 0.004
 """How long an outcome waits for others to be written with it; it is what a crash can make an endpoint see twice."""
 _SWEEP_S = 2.0
+_EXPIRE_S = 60.0
+"""Seconds between two looks for what has waited for days: each walks everything that waits."""
 
 
 class Dispatcher:
@@ -63,63 +66,30 @@ class Dispatcher:
         self._mail = mail
         self._secrets = secrets
         self._told = told
-        self._wake = asyncio.Event()
         self._outcomes: asyncio.Queue[tuple[uuid.UUID, Finished]] = asyncio.Queue()
         self._attempts: set[asyncio.Task[None]] = set()
-        self._open = 0
-        self._accepting = True
-        self._claiming = asyncio.Lock()
-        self._claimed_at = time.monotonic()
-        self._due = 0
-        longest = max(settings.webhook_deadline_s, settings.smtp_deadline_s if mail.configured else 0.0)
-        self._lease = timedelta(seconds=longest + settings.lease_margin_s)
+        self._due: dict[str, int] = {}
+        self._expired_at = -_EXPIRE_S
+        self._lanes = {
+            channel: Lane(channel, settings, pool, size=size, deadline_s=deadline_s, begin=self._begin)
+            for channel, size, deadline_s in (
+                (Channel.WEBHOOK, settings.max_in_flight, settings.webhook_deadline_s),
+                (Channel.EMAIL, settings.max_in_flight_email, settings.smtp_deadline_s),
+            )
+        }
 
     def wake(self) -> None:
-        self._wake.set()
+        # E-mail is in no such hurry: its lane looks every `poll_s`, and is no second claim on the way of a webhook.
+        self._lanes[Channel.WEBHOOK].wake()
 
     async def run(self) -> None:
-        """Claim and attempt. A database that is away is waited for."""
-        while self._accepting:
-            try:
-                claimed = await self._claim()
-            except AWAY as error:
-                log.warning("database_away", error=type(error).__name__)
-                self._claimed_at = time.monotonic()  # not stuck: a restart would not bring the database back
-                await asyncio.sleep(self._settings.poll_s)
-                continue
-            if claimed:
-                continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.poll_s)
+        """Claim and attempt, over every lane."""
+        await asyncio.gather(*(lane.run() for lane in self._lanes.values()))
 
-    async def _claim(self) -> bool:
-        """Take what there is room for; whether there may be more right now."""
-        self._wake.clear()
-        room = self._settings.max_in_flight - self._open
-        if room <= 0:
-            return False
-        async with self._claiming:
-            return self._accepting and await self._claim_up_to(room)
-
-    async def _claim_up_to(self, room: int) -> bool:
-        claim_id = uuid.uuid4()
-        got = await claims.claim(
-            self._pool(),
-            claim_id,
-            datetime.now(UTC),
-            self._lease,
-            per_endpoint=self._settings.max_in_flight_per_endpoint,
-            threshold=self._settings.breaker_failures,
-            limit=room,
-        )
-        self._claimed_at = time.monotonic()
-        self._open += len(got)
-        IN_FLIGHT.set(self._open)
-        for claimed in got:
-            task = asyncio.create_task(self._attempt(claim_id, claimed))
-            self._attempts.add(task)
-            task.add_done_callback(self._attempts.discard)
-        return bool(got)
+    def _begin(self, claim_id: uuid.UUID, claimed: Claimed) -> None:
+        task = asyncio.create_task(self._attempt(claim_id, claimed))
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
 
     async def _attempt(self, claim_id: uuid.UUID, claimed: Claimed) -> None:
         started = time.perf_counter()
@@ -179,9 +149,11 @@ class Dispatcher:
             await self._write(batch)
             for _ in batch:
                 self._outcomes.task_done()
-            self._open -= len(batch)
-            IN_FLIGHT.set(self._open)
-            self._wake.set()
+            done: defaultdict[str, list[Claimed]] = defaultdict(list)
+            for _, finished in batch:
+                done[finished.claimed.channel].append(finished.claimed)
+            for channel, ended in done.items():
+                self._lanes[Channel(channel)].ended(ended)
             if any(finished.event is not None for _, finished in batch):
                 self._told()
 
@@ -223,7 +195,17 @@ class Dispatcher:
         pool = self._pool()
         if interrupted := await upkeep.interrupt(pool, now):
             log.warning("attempts_interrupted", count=interrupted)
-            self._wake.set()
+            self.wake()
+        if time.monotonic() - self._expired_at >= _EXPIRE_S:
+            await self._expire(pool, now)
+            self._expired_at = time.monotonic()
+        found = await upkeep.due(pool, now)
+        for channel in self._lanes:
+            self._due[channel], oldest = found.get(channel, (0, 0.0))
+            DUE.labels(channel).set(self._due[channel])
+            OLDEST.labels(channel).set(oldest)
+
+    async def _expire(self, pool: Pool, now: datetime) -> None:
         await upkeep.end_orphans(pool, now)
         async with pool.acquire() as connection, connection.transaction():
             given_up = await upkeep.expire(connection, now, now - timedelta(days=self._settings.expire_after_days))
@@ -232,24 +214,15 @@ class Dispatcher:
         if given_up:
             log.error("deliveries_expired", count=len(given_up))
             self._told()
-        self._due, oldest = await upkeep.due(pool, now)
-        DUE.set(self._due)
-        OLDEST.set(oldest)
 
     def check(self) -> str | None:
         """For Health.alive: with something due and room to send it, claims are made."""
-        still = time.monotonic() - self._claimed_at
-        if self._due and self._open < self._settings.max_in_flight and still > self._settings.stall_after_s:
-            return f"{self._due} deliveries are due, and none was claimed for {still:.0f} s"
-        return None
+        stuck = [lane.stuck(self._due.get(channel, 0)) for channel, lane in self._lanes.items()]
+        return "; ".join(filter(None, stuck)) or None
 
     async def drain(self, deadline_s: float) -> None:
         """Claim no more; let attempts finish within `deadline_s` seconds and write down what came of them."""
-        self._accepting = False
-        self._wake.set()
-        with contextlib.suppress(TimeoutError):
-            # A claim that is being made brings attempts that have to be waited for too.
-            await asyncio.wait_for(self._claiming.acquire(), deadline_s / 2)
+        await asyncio.gather(*(lane.close(deadline_s / 2) for lane in self._lanes.values()))
         if self._attempts:
             _, late = await asyncio.wait(self._attempts, timeout=deadline_s)
             for task in late:

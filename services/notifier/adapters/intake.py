@@ -10,17 +10,16 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from contracts.cloudevents import Attributes, encode_headers
-from contracts.ids import reject_id
 from contracts.types.common import within_years
 from contracts.types.conflict import Conflict
-from contracts.types.reject import Reject
 from services.notifier.adapters.postgres.ledger import record
 from services.notifier.adapters.postgres.pool import AWAY, Pool
 from services.notifier.domain.planning import plan
 from services.notifier.metrics import CONFLICTS
+from services.platform.errors import ContractViolation
 from services.platform.kafka.batches import Records
-from services.platform.kafka.outlets import Outlet, OutRecord
+from services.platform.kafka.outlets import Outlet
+from services.platform.kafka.rejects import unreadable
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
 
@@ -92,26 +91,12 @@ class Intake:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _reject(self, bad: ConsumerRecord, detail: str) -> None:
-        now = datetime.now(UTC)
-        source = f"{bad.topic}/{bad.partition}/{bad.offset}"
-        raw = bad.value or b""
-        reject = Reject(
-            reject_id=reject_id(source, raw, "conflict_unreadable"),
-            source=source,
-            edge="notifier",
-            code="conflict_unreadable",
-            detail=detail,
-            rejected_at=now,
-            raw=raw,
-        )
-        headers = encode_headers(Attributes(reject.reject_id, "sallyport/notifier", "sallyport.reject.v1", now, now))
-        errors = await self._rejects.send(
-            [OutRecord("rejects.v1", source.encode(), msgspec.json.encode(reject), headers)]
-        )
+        violation = ContractViolation("conflict_unreadable", detail)
+        errors = await self._rejects.send([unreadable(bad, violation, "notifier", datetime.now(UTC))])
         if errors[0] is not None:
             raise errors[0]  # not kept: the batch is not committed, and comes again after the restart
-        REJECTS.labels(reject.code).inc()
-        log.error("conflict_unreadable", topic=bad.topic, partition=bad.partition, offset=bad.offset)
+        REJECTS.labels(violation.reason).inc()
+        log.error(violation.reason, topic=bad.topic, partition=bad.partition, offset=bad.offset)
 
     async def _commit(self, records: Records) -> None:
         consumer = self._consumer()

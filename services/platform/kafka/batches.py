@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -42,7 +43,7 @@ def subscribe(
     group_id: str | None,
     listener: ConsumerRebalanceListener | None = None,
     max_records: int = 2000,
-    poll_ms: int = 10,
+    poll_ms: int = 100,
     on_taken: Callable[[Records], None] | None = None,
     description: str = "",
     **consumer_options: Any,
@@ -54,8 +55,7 @@ def subscribe(
     fatal: called once with the error; has to bring the process to an end.
     group_id: consumer group; None reads every partition from the beginning, without commits.
     max_records: most records in a batch.
-    poll_ms: FastStream sleeps this long, in milliseconds, after a poll that found nothing, so it is also the most
-        that an idle consumer adds to a record's age.
+    poll_ms: how long, in milliseconds, a poll waits for records. It returns as soon as there are some.
     on_taken: called, without a turn of the event loop in between, when a batch leaves the consumer.
     """
     failed = False
@@ -140,13 +140,16 @@ _HOLDS: WeakKeyDictionary[BatchSubscriber, dict[int, int]] = WeakKeyDictionary()
 def _guard_polls(subscriber: BatchSubscriber, fail: Fatal) -> None:
     """An error of the poll that Kafka's clients do not know (a header whose name is not UTF-8) ends the process.
 
-    FastStream would start its loop anew at once, for ever, on the record that cannot be read.
+    FastStream would start its loop anew at once, for ever, on the record that cannot be read. Its own poll also sleeps
+    after one that found nothing, as long as it had waited: a record that comes meanwhile would be that much older.
     """
-    poll = subscriber.get_msg
 
     async def guarded_poll(consumer: AIOKafkaConsumer) -> Records:
         try:
-            return await poll(consumer)
+            found = await consumer.getmany(
+                timeout_ms=subscriber.batch_timeout_ms, max_records=subscriber.max_records or None
+            )
+            return tuple(chain.from_iterable(found.values()))
         except (KafkaError, ConsumerStoppedError):
             raise  # the one is tried again after a pause, the other is the regular end
         except Exception as error:

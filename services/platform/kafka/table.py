@@ -29,7 +29,6 @@ class WholeTopic:
         *,
         fatal: Fatal,
         max_records: int = 5000,
-        poll_ms: int = 20,
     ) -> None:
         self.topic = topic
         self._apply = apply
@@ -41,7 +40,6 @@ class WholeTopic:
             fatal=fatal,
             group_id=None,
             max_records=max_records,
-            poll_ms=poll_ms,
             on_taken=self._taken,
             description=f"Every record of {topic}, by every instance.",
         )

@@ -22,7 +22,7 @@ from services.notifier.domain.planning import plan
 from services.notifier.settings import NotifierSettings
 from tests.unit.notifier.conflicts import AGENCY
 
-__all__ = ["BOX", "Ledger", "Receiver", "dispatching", "eventually", "settings"]
+__all__ = ["BOX", "Ledger", "Receiver", "dispatching", "eventually", "has_attempt", "settings"]
 
 BOX = SecretBox([Fernet.generate_key().decode()])
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -169,3 +169,8 @@ async def dispatching(ledger: Ledger, **changes: Any) -> AsyncIterator[Dispatche
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         await webhooks.stop()
+
+
+async def has_attempt(ledger: Ledger, attempt: tuple[int, str | None, int | None, str | None]) -> bool:
+    """Whether this attempt is on record: (number, outcome, HTTP status, error)."""
+    return attempt in await ledger.attempts()

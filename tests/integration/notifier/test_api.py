@@ -20,8 +20,8 @@ from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.clients import make_broker
 from services.platform.registry import RegistryTable, hash_key, new_key
+from tests.integration.notifier.claiming import claim, finish
 from tests.integration.notifier.support import BOX, Ledger, Receiver, eventually, settings
-from tests.integration.notifier.test_ledger import claim, finish
 from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 
 
@@ -312,9 +312,9 @@ async def test_a_subscriptions_life(api: Api, ledger: Ledger) -> None:
     assert (await api.call("POST", f"/v1/subscriptions/{name}/ping"))[1]["code"] == "not_a_webhook"
     assert (await api.call("POST", f"/v1/subscriptions/{name}/pause"))[1]["status"] == "paused"
     await ledger.tell(conflict())
-    assert await claim(ledger.pool) == []
+    assert await claim(ledger.pool, channel="email") == []
     assert (await api.call("POST", f"/v1/subscriptions/{name}/resume"))[1]["status"] == "active"
-    assert len(await claim(ledger.pool)) == 1
+    assert len(await claim(ledger.pool, channel="email")) == 1
     assert [s["subscription_id"] for s in (await api.call("GET", "/v1/subscriptions"))[1]["subscriptions"]] == [name]
     assert (await api.call("DELETE", f"/v1/subscriptions/{name}"))[0] == 204
     assert (await api.call("GET", f"/v1/subscriptions/{name}"))[0] == 404

@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from contracts.types.conflict import Stage
-from contracts.types.notice import NoticeOutcome
-from services.notifier.adapters.dispatcher import event_of
-from services.notifier.adapters.postgres import claims, notices, subscriptions, upkeep
-from services.notifier.adapters.postgres.claims import Claimed, Finished
-from services.platform.errors import ContractViolation
+from services.notifier.adapters.postgres import notices, subscriptions, upkeep
+from tests.integration.notifier.claiming import claim, finish
 from tests.integration.notifier.support import Ledger, eventually
 from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 
 LEASE = timedelta(seconds=60)
-
-
-async def claim(pool: Any, now: datetime | None = None, lease: timedelta = LEASE, **limits: int) -> list[Claimed]:
-    wanted = {"per_endpoint": 128, "threshold": 5, "limit": 512, **limits}
-    return await claims.claim(pool, uuid.uuid4(), now or datetime.now(UTC), lease, **wanted)
-
-
-async def finish(ledger: Ledger, got: list[Claimed], delivered: bool, threshold: int = 5, **changes: Any) -> set[str]:
-    """Write the same outcome for all, as the dispatcher does."""
-    now = datetime.now(UTC)
-    ids = [
-        await ledger.pool.fetchval(
-            "select claim_id from attempts where delivery_id = $1 and attempt = $2", c.delivery_id, c.attempt
-        )
-        for c in got
-    ]
-    outcomes = [
-        Finished(
-            claimed=c,
-            delivered=delivered,
-            status="delivered" if delivered else "pending",
-            next_attempt_at=None if delivered else now + timedelta(hours=1),
-            finished_at=now,
-            http_status=200 if delivered else 500,
-            error=None if delivered else "http_5xx",
-            gone=changes.get("gone", False),
-            rest_until=changes.get("rest_until"),
-            event=event_of(c, NoticeOutcome.DELIVERED, now) if delivered else None,
-        )
-        for c in got
-    ]
-    return await claims.finish(ledger.pool, ids, outcomes, threshold)
 
 
 async def test_a_batch_again_changes_nothing(ledger: Ledger) -> None:
@@ -292,93 +256,3 @@ async def test_a_delivery_made_for_a_subscription_that_was_being_deleted_does_no
     await upkeep.end_orphans(ledger.pool, datetime.now(UTC))
     assert set((await ledger.deliveries()).values()) == {"superseded"}
     assert await ledger.notices() == {(given.conflict_id, 1): "superseded"}
-
-
-async def test_urgent_ones_go_first_and_each_endpoint_has_its_share(ledger: Ledger) -> None:
-    a = await ledger.subscribe("https://a.example/")
-    await ledger.subscribe("https://b.example/", agency=OTHER)
-    await ledger.tell(*(conflict(n, stage=Stage.IN_CUSTODY) for n in range(8)))
-    await ledger.tell(*(conflict(n) for n in range(20, 24)))
-    await ledger.tell(conflict(50, agency=OTHER))
-    got = await claim(ledger.pool, per_endpoint=6)
-    assert [c.stage for c in got if c.subscription_id == a] == ["released"] * 4 + ["in_custody"] * 2
-    assert len(got) == 7
-    assert await claim(ledger.pool, per_endpoint=6) == []
-
-
-async def test_many_that_fall_together_are_one_fall(ledger: Ledger) -> None:
-    """128 attempts cut off by a receiver that restarts open its breaker, and do not rest it for five minutes."""
-    hook = await ledger.subscribe("https://a.example/")
-    await ledger.tell(*(conflict(n) for n in range(40)))
-    got = await claim(ledger.pool, per_endpoint=30)
-    for part in (got[:1], got[1:20], got[20:]):
-        await finish(ledger, part, False)
-    count = "select failures_in_a_row from subscriptions where subscription_id = $1"
-    assert await ledger.pool.fetchval(count, hook) == 5
-    probe = await claim(ledger.pool)
-    assert len(probe) == 1
-    rest = datetime.now(UTC) + timedelta(seconds=30)
-    await finish(ledger, probe, False, rest_until=rest)
-    assert await ledger.pool.fetchval(count, hook) == 6
-    assert await claim(ledger.pool) == []
-    last = await claim(ledger.pool, now=rest)
-    assert len(last) == 1
-    await finish(ledger, last, True)
-    assert await ledger.pool.fetchval(count, hook) == 0
-    assert len(await claim(ledger.pool)) == 8
-
-
-async def test_a_success_heals_the_count_even_when_it_was_claimed_before_the_failures(ledger: Ledger) -> None:
-    hook = await ledger.subscribe("https://a.example/")
-    await ledger.tell(conflict(1), conflict(2))
-    first, second = await claim(ledger.pool)
-    await finish(ledger, [first], False)
-    await finish(ledger, [second], True)
-    count = "select failures_in_a_row from subscriptions where subscription_id = $1"
-    assert await ledger.pool.fetchval(count, hook) == 0
-
-
-async def test_a_late_outcome_changes_neither_the_delivery_nor_its_endpoint(ledger: Ledger) -> None:
-    hook = await ledger.subscribe("https://a.example/")
-    await ledger.tell(conflict(1))
-    late = await claim(ledger.pool, lease=timedelta(0))
-    await upkeep.interrupt(ledger.pool, datetime.now(UTC))
-    (again,) = await claim(ledger.pool)
-    assert again.attempt == 2
-    before = await ledger.pool.fetch("select * from deliveries")
-    for delivered in (True, False):
-        assert await finish(ledger, late, delivered, gone=not delivered) == set()
-        assert await ledger.pool.fetch("select * from deliveries") == before
-    assert await ledger.pool.fetchval("select count(*) from outbox") == 0
-    row = await ledger.pool.fetchrow("select status, failures_in_a_row from subscriptions")
-    assert tuple(row.values()) == ("active", 0), hook
-    assert len(await finish(ledger, [again], True)) == 1
-    assert await ledger.pool.fetchval("select count(*) from outbox") == 1
-
-
-async def test_expiry_fails_what_is_too_old_and_says_so(ledger: Ledger) -> None:
-    await ledger.subscribe("https://a.example/")
-    given = conflict(1)
-    await ledger.tell(given)
-    await ledger.pool.execute("update deliveries set created_at = created_at - interval '8 days'")
-    now = datetime.now(UTC)
-    async with ledger.pool.acquire() as connection, connection.transaction():
-        given_up = await upkeep.expire(connection, now, now - timedelta(days=7))
-        events = [(c, event_of(c, NoticeOutcome.EXPIRED, now)) for c in given_up]
-        await upkeep.write_expired(connection, events, now)
-    assert await ledger.notices() == {(given.conflict_id, 1): "failed"}
-    assert [row["outcome"] for row in await ledger.pool.fetch("select outcome from outbox")] == ["expired"]
-    assert await claim(ledger.pool) == []
-
-
-async def test_no_old_notice_is_sent_again_once_there_is_a_newer_one(ledger: Ledger) -> None:
-    await ledger.subscribe("https://a.example/")
-    await ledger.tell(conflict(1))
-    (first,) = await claim(ledger.pool)
-    await finish(ledger, [first], True)
-    now = datetime.now(UTC)
-    assert await notices.retry(ledger.pool, AGENCY, first.delivery_id, now) == "delivered"
-    await finish(ledger, await claim(ledger.pool), True)
-    await ledger.tell(conflict(1, 2, Stage.RETRACTED))
-    with pytest.raises(ContractViolation, match="newer"):
-        await notices.retry(ledger.pool, AGENCY, first.delivery_id, now)

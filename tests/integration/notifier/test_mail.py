@@ -13,7 +13,7 @@ import pytest
 import trustme
 from aiosmtpd.smtp import SMTP
 
-from tests.integration.notifier.support import Ledger, dispatching, eventually
+from tests.integration.notifier.support import Ledger, Receiver, dispatching, eventually
 from tests.unit.notifier.conflicts import conflict
 
 ADDRESS = "desk@agency.example"
@@ -128,3 +128,36 @@ async def test_a_server_that_says_a_word_at_a_time_is_cut_at_the_deadline(ledger
     await ledger.subscribe(ADDRESS, channel="email")
     await _fails(ledger, Sink(), where, "timeout")
     server.close()
+
+
+async def test_a_mail_server_that_hangs_holds_no_slot_of_a_webhook(ledger: Ledger, receiver: Receiver) -> None:
+    """Nor does it get more connections at once than it was said to bear, however many desks are subscribed."""
+    connections: set[asyncio.StreamWriter] = set()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
+        await reader.read()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    where = {"smtp_host": "127.0.0.1", "smtp_port": server.sockets[0].getsockname()[1], "smtp_deadline_s": 20.0}
+    for n in range(10):
+        await ledger.subscribe(f"desk{n}@agency.example", channel="email")
+    await ledger.subscribe(receiver.url + "/hook")
+    async with dispatching(ledger, max_in_flight=4, max_in_flight_email=3, **where) as dispatcher:
+        await ledger.tell(conflict(1))
+
+        async def hangs() -> bool:
+            return len(connections) == 3
+
+        await eventually(hangs)
+        await ledger.tell(*(conflict(n) for n in range(2, 12)))
+        dispatcher.wake()
+
+        async def arrived() -> bool:
+            return receiver.count("/hook") == 11
+
+        await eventually(arrived)
+        assert len(connections) == 3
+        server.close()
+        for writer in connections:
+            writer.transport.abort()

@@ -7,7 +7,7 @@ claim's id: one whose lease ran out, and whose delivery another instance has tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -53,27 +53,50 @@ class Finished(Struct, frozen=True):
     event: bytes | None
 
 
-# In-flight cap and breaker are inside the claim, so that a dead endpoint holds no slot that another could use. Each
-# endpoint's share is found by one walk of the index of what is due, in the order of urgency.
+# In-flight cap and breaker are inside the claim, so that a dead endpoint holds no slot that another could use. So is
+# each endpoint's share of this instance's slots: it may hold no more than what stays free after it (a dynamic
+# threshold, as switches share their buffers by). One alone has half, two a third each; and when many hang, one that has
+# nothing under way still finds room.
+#
+# `waiting` steps from one endpoint to the next through the index of what waits: subscriptions for which nothing waits
+# cost nothing. What an endpoint has under way is one walk of the index of what is claimed: counted over all endpoints
+# at once, it became a scan of the whole ledger. Nothing to speak of is locked beyond what is claimed, since the shares
+# add up to the free slots; what another instance is claiming at this moment is stepped over.
 _CLAIM = """
-with taken as (
-    select subscription_id, count(*) as n from deliveries where claim_id is not null group by subscription_id
-), rooms as (
+with recursive waiting as (
+    (select subscription_id from deliveries where status = 'pending' and claim_id is null
+     order by subscription_id limit 1)
+    union all
+    select (select d.subscription_id from deliveries d
+            where d.status = 'pending' and d.claim_id is null and d.subscription_id > w.subscription_id
+            order by d.subscription_id limit 1)
+    from waiting w where w.subscription_id is not null
+), held as (
+    select * from unnest($7::text[], $8::int[]) as h(subscription_id, n)
+), rooms as materialized (
     select s.subscription_id, s.target, s.secret_encrypted, s.failures_in_a_row,
-           case when s.failures_in_a_row >= $5 then 1 else $4 end - coalesce(taken.n, 0) as room
-    from subscriptions s left join taken using (subscription_id)
-    where s.status = 'active' and (s.resting_until is null or s.resting_until <= $2)
+           case when s.failures_in_a_row >= $5 then 1 else $4 end - (
+               select count(*) from deliveries f
+               where f.subscription_id = s.subscription_id and f.claim_id is not null) as room,
+           coalesce(held.n, 0) as held
+    from waiting join subscriptions s using (subscription_id)
+        left join held using (subscription_id)
+    where s.status = 'active' and s.channel = $9 and (s.resting_until is null or s.resting_until <= $2)
+      and exists (select from deliveries d where d.subscription_id = s.subscription_id and d.status = 'pending'
+                  and d.claim_id is null and d.next_attempt_at <= $2)
+), takers as (
+    select count(*) as n from rooms where held < $6::int
 ), picked as (
     select d.delivery_id, r.target, r.secret_encrypted, r.failures_in_a_row
-    from rooms r cross join lateral (
-        select delivery_id, urgency from deliveries
+    from rooms r cross join takers t cross join lateral (
+        select delivery_id, urgency, next_attempt_at from deliveries
         where subscription_id = r.subscription_id and status = 'pending' and claim_id is null and next_attempt_at <= $2
         order by urgency, next_attempt_at
-        limit greatest(r.room, 0)
+        limit greatest(least(r.room, greatest(($6 - r.held) / (t.n + 1), (r.held = 0)::int)), 0)
         for update skip locked
     ) d
-    order by d.urgency
-    limit $6
+    order by d.urgency, d.next_attempt_at
+    limit $6::int
 ), claimed as (
     update deliveries d set claim_id = $1, lease_until = $3, attempts = d.attempts + 1
     from picked where d.delivery_id = picked.delivery_id
@@ -89,11 +112,34 @@ from claimed c join notices n using (notice_id) order by c.urgency
 
 
 async def claim(
-    pool: Pool, claim_id: UUID, now: datetime, lease: timedelta, *, per_endpoint: int, threshold: int, limit: int
+    pool: Pool,
+    claim_id: UUID,
+    now: datetime,
+    lease: timedelta,
+    *,
+    channel: str,
+    per_endpoint: int,
+    threshold: int,
+    held: Mapping[str, int],
+    limit: int,
 ) -> list[Claimed]:
-    """Take up to `limit` deliveries whose time has come, at most `per_endpoint` under way for one endpoint, one for an
-    endpoint with `threshold` failures in a row."""
-    rows = await pool.fetch(_CLAIM, claim_id, now, now + lease, per_endpoint, threshold, limit)
+    """Take deliveries of one channel that are due, the most urgent first.
+
+    per_endpoint: most under way to one endpoint, over all instances; one only, with `threshold` failures in a row.
+    limit: the slots that this instance has free; held: how many of the others each endpoint has.
+    """
+    rows = await pool.fetch(
+        _CLAIM,
+        claim_id,
+        now,
+        now + lease,
+        per_endpoint,
+        threshold,
+        limit,
+        list(held),
+        list(held.values()),
+        channel,
+    )
     return [Claimed(*row.values()) for row in rows]
 
 

@@ -99,13 +99,14 @@ async def end_orphans(pool: Pool, now: datetime) -> None:
     await pool.execute(_END_ORPHANS, now)
 
 
-async def due(pool: Pool, now: datetime) -> tuple[int, float]:
-    """(deliveries whose time has come and that may be tried now, seconds that the oldest of them has waited)."""
-    row = await pool.fetchrow(
-        """select count(*) as n, coalesce(extract(epoch from $1 - min(d.next_attempt_at)), 0)::float8 as oldest
+async def due(pool: Pool, now: datetime) -> dict[str, tuple[int, float]]:
+    """By channel: (deliveries whose time has come and that may be tried now, seconds that the oldest has waited)."""
+    rows = await pool.fetch(
+        """select s.channel, count(*) as n, extract(epoch from $1 - min(d.next_attempt_at))::float8 as oldest
         from deliveries d join subscriptions s using (subscription_id)
         where d.status = 'pending' and d.claim_id is null and d.next_attempt_at <= $1 and s.status = 'active'
-          and (s.resting_until is null or s.resting_until <= $1)""",
+          and (s.resting_until is null or s.resting_until <= $1)
+        group by s.channel""",
         now,
     )
-    return row["n"], row["oldest"]
+    return {row["channel"]: (row["n"], row["oldest"]) for row in rows}
