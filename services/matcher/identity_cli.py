@@ -65,10 +65,10 @@ def search(person: Path, records: Path, *, model: Path | None = None) -> None:
         index.put(str(number), someone)
     table = Table("line", "tier", "probability", "passes", "vetoes")
     found = index.find(prepare(_person(person.read_bytes(), str(person))))
-    for hit in sorted(found, key=lambda hit: -hit.bits):
-        identity = hit.candidate.identity
+    for hit in sorted(found, key=lambda hit: -(hit.identity.probability or 0.0)):
+        identity = hit.identity
         table.add_row(
-            hit.candidate.record_id,
+            hit.record_id,
             identity.tier.value,
             f"{identity.probability:.6f}",
             ", ".join(hit.passes),

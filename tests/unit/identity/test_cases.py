@@ -6,7 +6,8 @@ import pytest
 
 from contracts.types.common import Tier
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName, Sex
-from services.matcher.domain.identity.weighed import Found, WeighedEngine
+from services.matcher.domain.identity.engine import Candidate
+from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.identity_model import load_model
 
 ENGINE = WeighedEngine(load_model())
@@ -28,7 +29,7 @@ def person(text: str) -> Person:
     return Person(names=parsed, birth_dates=dates.split(), sex=Sex(sex) if sex else None, identifiers=identifiers)
 
 
-def find(filed: str, asked: str) -> Found | None:
+def find(filed: str, asked: str) -> Candidate | None:
     index = ENGINE.new_index()
     index.put("filed", ENGINE.prepare(person(filed)))
     found = index.find(ENGINE.prepare(person(asked)))
@@ -71,7 +72,7 @@ CASES = [
 def test_cases(what: str, filed: str, asked: str, tier: Tier) -> None:
     for one, other in ((filed, asked), (asked, filed)):
         found = find(one, other)
-        assert (found.candidate.identity.tier if found else NONE) is tier, found
+        assert (found.identity.tier if found else NONE) is tier, found
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,8 @@ def test_cases(what: str, filed: str, asked: str, tier: Tier) -> None:
 def test_a_veto_caps_the_tier_and_hides_nothing(filed: str, asked: str, veto: str) -> None:
     found = find(filed, asked)
     assert found is not None
-    assert found.candidate.identity.tier is Tier.POSSIBLE
-    assert any(said.startswith(veto) for said in found.candidate.identity.vetoes)
+    assert found.identity.tier is Tier.POSSIBLE
+    assert any(said.startswith(veto) for said in found.identity.vetoes)
 
 
 def test_an_identifier_never_switches_the_name_search_off() -> None:
@@ -96,7 +97,7 @@ def test_an_identifier_never_switches_the_name_search_off() -> None:
     index.put("by-sid", ENGINE.prepare(person("Qabbani, Walid|1991-07-30||sid@CT=12345")))
     index.put("by-name", ENGINE.prepare(person("Ostrivane, Ilse|1970-03-11")))
     asked = ENGINE.prepare(person("Ostrivane, Ilse|1970-03-11||sid@CT=12345"))
-    assert {found.candidate.record_id for found in index.find(asked)} == {"by-sid", "by-name"}
+    assert {found.record_id for found in index.find(asked)} == {"by-sid", "by-name"}
 
 
 def test_missing_is_not_disagreement() -> None:
@@ -105,4 +106,4 @@ def test_missing_is_not_disagreement() -> None:
     )  # fmt: skip
     assert bare is not None
     assert full is not None
-    assert bare.bits == full.bits
+    assert bare.identity.probability == full.identity.probability

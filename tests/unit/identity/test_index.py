@@ -55,9 +55,9 @@ def test_add_replace_and_remove_are_seen_at_once() -> None:
     index = ENGINE.new_index()
     first, second = (ENGINE.prepare(person(f"Ostrivane, {given}|1970-03-11")) for given in ("Ilse", "Wolfram"))
     index.put("a", first)
-    assert [found.candidate.record_id for found in index.find(first)] == ["a"]
+    assert [found.record_id for found in index.find(first)] == ["a"]
     index.put("a", second)
-    assert index.find(second)[0].candidate.identity.vetoes == []
+    assert index.find(second)[0].identity.vetoes == []
     index.remove("a")
     index.remove("never there")
     assert index.find(first) == index.find(second) == []
@@ -83,8 +83,7 @@ def test_a_cut_in_the_name_only_pass_is_told() -> None:
     asked = ENGINE.prepare(person("Smith, John|1970-03-11"))
     passes, truncated = index.block(asked)
     assert truncated
-    assert len(passes) == CAP
-    assert "r00000" in passes
+    assert passes == {}
 
 
 def test_a_model_is_its_file_and_its_hash_follows_every_parameter() -> None:

@@ -21,10 +21,16 @@ Prepared = Any
 
 
 class Candidate(Struct, frozen=True):
-    """A record of the index that may be the person asked for, and how sure that is."""
+    """A record of the index that may be the person asked for, how sure that is, and how it was come by.
+
+    passes: the blocking passes that found it. truncated: the search met a block too large to be looked at whole, so
+    that there may be others of this name.
+    """
 
     record_id: str
     identity: Identity
+    passes: tuple[str, ...] = ()
+    truncated: bool = False
 
 
 class IdentityIndex(Protocol):

@@ -1,73 +1,207 @@
 """Blocking: the keys under which a person is filed, and those under which one is looked for.
 
-A pass is a kind of key. Records are filed plainly; a search adds variants (day and month exchanged, given name and
-surname exchanged), so that each is paid for once a search and never in memory.
+`PASSES` is the table of them, a kind of key a line; everything else here reads it. Records are filed plainly; a search
+adds variants (day and month exchanged, given name and surname exchanged), so that each is paid for once a search and
+never in memory. Both directions of the join find the same pairs: exchanging is its own inverse.
+
+A key is a number of 64 bits, the same in every process: an index sorts them (postings.py), and makes those of many
+records at once with the same arithmetic in columns (bulk.py).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from enum import IntEnum
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from services.matcher.domain.identity.nicknames import canonical
-from services.matcher.domain.identity.normalise import Name, Prepared, phonetic, swapped_day_month
+from services.matcher.domain.identity.normalise import Id, Prepared, phonetic, swapped_day_month
 
-__all__ = ["CAP", "CAPPED", "WIDEST", "filed_under", "looked_under"]
+__all__ = [
+    "CAP",
+    "DATE_DIVISORS",
+    "IDENTIFIER",
+    "PASSES",
+    "SSN4_YEAR",
+    "DatePart",
+    "Feature",
+    "Key",
+    "Pass",
+    "called",
+    "features",
+    "filed_under",
+    "identifier_key",
+    "looked_under",
+    "mix",
+    "tokens_of",
+]
 
-CAP: Final = 200
-"""Records looked at from one block of the name-only pass."""
-WIDEST: Final = 20 * CAP
-"""A block of that pass with more records than this is not looked at: a share of it would be a lottery."""
-CAPPED: Final = "name"
-"""The pass whose blocks grow with the index without bound; a search says when it was cut."""
+CAP: Final = 500
+"""A block of a capped pass with more records than this is not looked at: a share of it would be a lottery. A search
+says when it met one."""
 
 
-def _name_keys(
-    surnames: tuple[str, ...], givens: tuple[str, ...], births: tuple[str, ...], ssn4: list[str]
-) -> set[str]:
-    keys: set[str] = set()
-    sounds = {phonetic(token) for token in surnames}
-    if len(surnames) > 1:
-        sounds.add(phonetic("".join(surnames)))
-    first = givens[:1] if len(givens) < 2 or len(givens[0]) > 1 else givens[:2]
-    calls = {canonical(token) for token in first}
-    for birth in births:
-        year = birth[:4]
-        keys.update([f"ssn4:{four}:{year}" for four in ssn4])
-        if len(birth) == 8:
-            keys.update([f"birth+surname:{birth}:{sound}" for sound in sounds])
-            keys.update([f"birth+given:{birth}:{phonetic(call)}" for call in calls])
-            keys.update([f"birth+initial:{birth}:s{token[0]}" for token in surnames])
-            keys.update([f"birth+initial:{birth}:g{g[0]}" for g in first])
-        if len(birth) >= 6:
-            keys.update([f"prefix:{birth[:6]}:{token[:4]}:{g[0]}" for token in surnames for g in first])
-        for sound in sounds:
-            keys.update([f"names+year:{sound}:{call}:{year}" for call in calls])
-            if len(birth) == 8:
-                keys.update([f"names+day:{sound}:{call}:{birth[4:]}" for call in calls])
-    for sound in sounds:
-        keys.update([f"name:{sound}:{phonetic(call)}" for call in calls])
+class Feature(IntEnum):
+    """What of a token a key is made of; the place in what `features` gives."""
+
+    WHOLE = 0
+    SOUND = 1
+    CALL = 2
+    CALL_SOUND = 3
+    INITIAL = 4
+    PREFIX3 = 5
+    PREFIX4 = 6
+
+
+class DatePart(IntEnum):
+    """What of a birth date a key is made of."""
+
+    DAY = 0
+    YEAR = 1
+    MONTH = 2
+    MONTH_DAY = 3
+
+
+class Pass(NamedTuple):
+    """A kind of key. surname, given, date: what it is made of, None where it does without.
+
+    capped: its blocks grow with the index without bound, so a search leaves out those of more than CAP records.
+    """
+
+    name: str
+    surname: Feature | None
+    given: Feature | None
+    date: DatePart | None
+    capped: bool = False
+
+
+PASSES: Final = (
+    Pass("birth+surname", Feature.SOUND, None, DatePart.DAY),
+    Pass("birth+given", None, Feature.CALL_SOUND, DatePart.DAY),
+    Pass("birth+initial", Feature.INITIAL, None, DatePart.DAY),
+    Pass("birth+initial", None, Feature.INITIAL, DatePart.DAY),
+    Pass("prefix", Feature.PREFIX4, Feature.INITIAL, DatePart.MONTH),
+    Pass("names+year", Feature.SOUND, Feature.CALL, DatePart.YEAR),
+    Pass("names+day", Feature.SOUND, Feature.CALL, DatePart.MONTH_DAY),
+    Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, capped=True),
     # Spelling that the sounds do not forgive, where the birth date is missing or wrong.
-    for token in surnames:
-        keys.update([f"name:p{token[:3]}:{g[:3]}" for g in first])
-        keys.update([f"name:s{token}:{g[0]}" for g in first])
-        keys.update([f"name:g{token[0]}:{g}" for g in first])
-    return keys
+    Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, capped=True),
+    Pass("name", Feature.WHOLE, Feature.INITIAL, None, capped=True),
+    Pass("name", Feature.INITIAL, Feature.WHOLE, None, capped=True),
+)
+IDENTIFIER: Final = Pass("identifier", None, None, None)
+SSN4_YEAR: Final = Pass("ssn4+year", None, None, DatePart.YEAR)
+_ALL: Final = (*PASSES, IDENTIFIER, SSN4_YEAR)
+
+_MASK: Final = (1 << 64) - 1
+_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+DATE_DIVISORS: Final = {DatePart.DAY: (1, 0), DatePart.YEAR: (10_000, 0), DatePart.MONTH: (100, 0),
+                        DatePart.MONTH_DAY: (1, 10_000)}  # fmt: skip
+"""part -> (divisor, modulus or 0) that cut it out of YYYYMMDD as a number."""
 
 
-def filed_under(person: Prepared) -> set[str]:
-    """`pass:rest` keys of a record."""
-    ssn4 = [i.value for i in person.ids if i.kind == "ssn4"]
-    keys = {f"identifier:{i.kind}:{i.issuer}:{i.value}" for i in person.ids if i.kind != "ssn4"}
+class Key(NamedTuple):
+    """64 bits, and the pass that they belong to."""
+
+    value: int
+    of: Pass
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+_SALTS: Final = {kind: _hash(f"{number}:{kind.name}") for number, kind in enumerate(_ALL)}
+
+
+def mix(seed: int, part: int) -> int:
+    """Work one part into a key. `bulk.mix` does the same to columns."""
+    mixed = ((seed ^ part) * _MULTIPLIER) & _MASK
+    return mixed ^ (mixed >> 29)
+
+
+def salt(kind: Pass) -> int:
+    """What the keys of a pass start from, so that no two passes share a block."""
+    return _SALTS[kind]
+
+
+@lru_cache(maxsize=1 << 17)
+def features(token: str) -> tuple[int, ...]:
+    """The hash of each Feature of a token."""
+    call = canonical(token)
+    parts = (token, phonetic(token), call, phonetic(call), token[0], token[:3], token[:4])
+    return tuple(_hash(f"{kind}{part}") for kind, part in zip(("", "s", "", "s", "1", "3", "4"), parts, strict=True))
+
+
+def tokens_of(surname: tuple[str, ...]) -> tuple[str, ...]:
+    """The tokens that a surname is filed under: each by itself, and a compound one joined."""
+    return surname if len(surname) < 2 else (*dict.fromkeys(surname), "".join(surname))
+
+
+def called(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The given names that somebody may go by: the first, and the second too where the first is an initial."""
+    return given[:1] if len(given) < 2 or len(given[0]) > 1 else given[:2]
+
+
+def identifier_key(identifier: Id) -> Key:
+    return Key(mix(salt(IDENTIFIER), _hash(f"{identifier.kind}:{identifier.issuer}:{identifier.value}")), IDENTIFIER)
+
+
+def _cut(birth: str, part: DatePart) -> int | None:
+    """The part of YYYYMMDD, YYYYMM or YYYY; None where that part is not known."""
+    known = {8: 4, 6: 2, 4: 1}.get(len(birth), 0)
+    match part:
+        case DatePart.DAY:
+            return int(birth) if known == 4 else None
+        case DatePart.YEAR:
+            return int(birth[:4]) if known else None
+        case DatePart.MONTH:
+            return int(birth[:6]) if known >= 2 else None
+        case DatePart.MONTH_DAY:
+            return int(birth[4:]) if known == 4 else None
+
+
+def _name_keys(surname: tuple[str, ...], given: tuple[str, ...], births: Iterable[str]) -> Iterable[Key]:
+    sur = [features(token) for token in tokens_of(surname)]
+    giv = [features(token) for token in called(given)]
+    for kind in PASSES:
+        seeds = [salt(kind)]
+        if kind.surname is not None:
+            seeds = [mix(seed, token[kind.surname]) for seed in seeds for token in sur]
+        if kind.given is not None:
+            seeds = [mix(seed, token[kind.given]) for seed in seeds for token in giv]
+        if kind.date is None:
+            for seed in seeds:
+                yield Key(seed, kind)
+            continue
+        for birth in births:
+            part = _cut(birth, kind.date)
+            if part is not None:
+                for seed in seeds:
+                    yield Key(mix(seed, part), kind)
+
+
+def filed_under(person: Prepared) -> dict[int, Pass]:
+    """The keys of a record, each with its pass."""
+    keys = dict(identifier_key(i) for i in person.ids if i.kind != "ssn4")
+    for i in person.ids:
+        if i.kind == "ssn4":
+            four = mix(salt(SSN4_YEAR), int(i.value))
+            years = (_cut(birth, DatePart.YEAR) for birth in person.births)
+            keys.update((mix(four, year), SSN4_YEAR) for year in years if year is not None)
     for name in person.names:
-        keys |= _name_keys(name.surname, name.given, person.births, ssn4)
+        keys.update(_name_keys(name.surname, name.given, person.births))
     return keys
 
 
-def looked_under(person: Prepared) -> list[str]:
-    """Keys to look under, sorted so that a search is the same every time."""
-    exchanged = tuple(other for birth in person.births if (other := swapped_day_month(birth)) is not None)
-    births = person.births + exchanged
-    keys = filed_under(Prepared(names=person.names, births=births, ids=person.ids))
-    turned = tuple(Name(name.given, name.surname) for name in person.names if name.given and name.surname)
-    keys |= filed_under(Prepared(names=turned, births=person.births))
-    return sorted(keys)
+def looked_under(person: Prepared) -> dict[int, Pass]:
+    """The keys to look under: those of the record, and of its variants."""
+    keys = filed_under(person)
+    exchanged = [other for birth in person.births if (other := swapped_day_month(birth)) is not None]
+    for name in person.names:
+        keys.update(_name_keys(name.surname, name.given, exchanged))
+        if name.given and name.surname:
+            keys.update(_name_keys(name.given, name.surname, person.births))
+    return keys

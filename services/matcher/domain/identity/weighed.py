@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from heapq import nsmallest
 from typing import Final
 
 import msgspec
@@ -18,25 +17,16 @@ from contracts.types.common import Tier
 from contracts.types.person import Person
 from services.matcher.domain.identity.compare import Bound, compare
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex
-from services.matcher.domain.identity.keys import CAP, CAPPED, WIDEST, filed_under, looked_under
+from services.matcher.domain.identity.keys import CAP, filed_under, looked_under
 from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.normalise import Prepared, prepare
 from services.matcher.domain.identity.verdict import judge
 
-__all__ = ["Found", "WeighedEngine", "WeighedIndex"]
+__all__ = ["WeighedEngine", "WeighedIndex"]
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Prepared)
 _SNAPSHOT_VERSION: Final = 1
-
-
-class Found(Struct, frozen=True):
-    """A candidate with how it was come by. `truncated`: the name-only pass was cut, others may exist under it."""
-
-    candidate: Candidate
-    bits: float
-    passes: tuple[str, ...]
-    truncated: bool
 
 
 class _Snapshot(Struct, array_like=True):
@@ -74,7 +64,7 @@ class WeighedIndex(IdentityIndex):
             self._ids.append(record_id)
             self._people.append(encoded)
         self._numbers[record_id] = number
-        for hashed in {hash(key) for key in filed_under(person)}:
+        for hashed in filed_under(person):
             there = self._by_key.get(hashed)
             if there is None:
                 self._by_key[hashed] = number
@@ -90,7 +80,7 @@ class WeighedIndex(IdentityIndex):
         person = _DECODER.decode(self._people[number])
         self._ids[number], self._people[number] = None, b""
         self._free.append(number)
-        for hashed in {hash(key) for key in filed_under(person)}:
+        for hashed in filed_under(person):
             there = self._by_key[hashed]
             if isinstance(there, int):
                 del self._by_key[hashed]
@@ -100,24 +90,23 @@ class WeighedIndex(IdentityIndex):
                     self._by_key[hashed] = there[0]
 
     def search(self, person: Prepared) -> Iterable[Candidate]:
-        return [found.candidate for found in self.find(person)]
+        return self.find(person)
 
-    def find(self, person: Prepared, bounded: bool = True) -> list[Found]:
+    def find(self, person: Prepared, bounded: bool = True) -> list[Candidate]:
         """Every record above NONE, by record id, with bits, passes and whether the name-only pass was cut.
 
         bounded: skip records that a safe bound rules out. The answers are the same without.
         """
         bound, least = Bound(person, self._model), self._model.least_bits
         passes, truncated = self.block(person)
-        found: list[Found] = []
+        found: list[Candidate] = []
         for record_id in sorted(passes):
             other = _DECODER.decode(self._people[self._numbers[record_id]])
             if bounded and bound.rules_out(other, least):
                 continue
             verdict = judge(person, other, self._model, hopeless=bounded)
             if verdict is not None and verdict[0].tier is not Tier.NONE:
-                identity, bits = verdict
-                found.append(Found(Candidate(record_id, identity), bits, tuple(passes[record_id]), truncated))
+                found.append(Candidate(record_id, verdict[0], tuple(passes[record_id]), truncated))
         return found
 
     def weigh(self, person: Prepared) -> Iterator[tuple[str, float]]:
@@ -127,29 +116,23 @@ class WeighedIndex(IdentityIndex):
             yield record_id, sum(w.bits for w in compare(person, other, self._model))
 
     def block(self, person: Prepared) -> tuple[dict[str, list[str]], bool]:
-        """Candidates before any weighing: record id -> passes that lead to it; and whether one was cut.
-
-        What is cut depends on the record ids alone, never on the order in which they came (G2).
-        """
+        """Candidates before any weighing: record id -> passes that lead to it; and whether a block was left out."""
         found: dict[str, list[str]] = {}
         truncated = False
-        for key in looked_under(person):
-            there = self._by_key.get(hash(key))
+        for key, kind in looked_under(person).items():
+            there = self._by_key.get(key)
             if there is None:
                 continue
-            name = key.partition(":")[0]
             numbers: Iterable[int] = (there,) if isinstance(there, int) else there
-            if name == CAPPED and not isinstance(there, int) and len(there) > WIDEST:
+            if kind.capped and not isinstance(there, int) and len(there) > CAP:
                 truncated = True
                 continue
-            ids = [record_id for number in numbers if (record_id := self._ids[number]) is not None]
-            if name == CAPPED and len(ids) > CAP:
-                truncated = True
-                ids = nsmallest(CAP, ids)
-            for record_id in ids:
+            for number in numbers:
+                record_id = self._ids[number]
+                assert record_id is not None
                 passes = found.setdefault(record_id, [])
-                if not passes or passes[-1] != name:
-                    passes.append(name)
+                if kind.name not in passes:
+                    passes.append(kind.name)
         return found, truncated
 
     def save(self) -> bytes:
