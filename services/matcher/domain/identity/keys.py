@@ -15,15 +15,16 @@ from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from services.matcher.domain.identity.nicknames import canonical
 from services.matcher.domain.identity.normalise import Id, Prepared, phonetic, swapped_day_month
 
 __all__ = [
     "CAP",
-    "DATE_DIVISORS",
     "IDENTIFIER",
     "PASSES",
+    "RECORD",
     "SSN4_YEAR",
     "DatePart",
     "Feature",
@@ -33,8 +34,11 @@ __all__ = [
     "features",
     "filed_under",
     "identifier_key",
+    "issued_by",
     "looked_under",
     "mix",
+    "record_key",
+    "salt",
     "tokens_of",
 ]
 
@@ -93,13 +97,11 @@ PASSES: Final = (
 )
 IDENTIFIER: Final = Pass("identifier", None, None, None)
 SSN4_YEAR: Final = Pass("ssn4+year", None, None, DatePart.YEAR)
-_ALL: Final = (*PASSES, IDENTIFIER, SSN4_YEAR)
+RECORD: Final = Pass("record", None, None, None)
+_ALL: Final = (*PASSES, IDENTIFIER, SSN4_YEAR, RECORD)
 
 _MASK: Final = (1 << 64) - 1
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
-DATE_DIVISORS: Final = {DatePart.DAY: (1, 0), DatePart.YEAR: (10_000, 0), DatePart.MONTH: (100, 0),
-                        DatePart.MONTH_DAY: (1, 10_000)}  # fmt: skip
-"""part -> (divisor, modulus or 0) that cut it out of YYYYMMDD as a number."""
 
 
 class Key(NamedTuple):
@@ -145,8 +147,20 @@ def called(given: tuple[str, ...]) -> tuple[str, ...]:
     return given[:1] if len(given) < 2 or len(given[0]) > 1 else given[:2]
 
 
+@lru_cache(maxsize=4096)
+def issued_by(kind: str, issuer: str) -> int:
+    """What the keys of identifiers of one kind and issuer start from."""
+    return mix(salt(IDENTIFIER), _hash(f"{kind}:{issuer}"))
+
+
 def identifier_key(identifier: Id) -> Key:
-    return Key(mix(salt(IDENTIFIER), _hash(f"{identifier.kind}:{identifier.issuer}:{identifier.value}")), IDENTIFIER)
+    """32 bits of the value are enough: an identifier that shares them brings a candidate which the weighing refuses."""
+    return Key(mix(issued_by(identifier.kind, identifier.issuer), crc32(identifier.value.encode())), IDENTIFIER)
+
+
+def record_key(record_id: str) -> int:
+    """Where a record itself is found, to be replaced or removed."""
+    return mix(salt(RECORD), crc32(record_id.encode()))
 
 
 def _cut(birth: str, part: DatePart) -> int | None:
