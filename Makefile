@@ -52,6 +52,9 @@ lock: $(STAMP) ## Resolve the requirements anew into requirements/*.txt
 	$(COMPILE) pyproject.toml --extra ingest -c requirements/dev.txt -o requirements/ingest.txt
 	$(COMPILE) pyproject.toml --extra matcher -c requirements/dev.txt -o requirements/matcher.txt
 	$(COMPILE) pyproject.toml --extra notifier -c requirements/dev.txt -o requirements/notifier.txt
+	$(COMPILE) --group bench-identity -o requirements/bench-identity.txt
+	$(COMPILE) --group bench-identity-data --no-deps -o requirements/bench-identity-data.txt
+	$(COMPILE) --group bench-splink -o requirements/bench-splink.txt
 	echo uv | $(COMPILE) - -c requirements/dev.txt -o requirements/bootstrap.txt
 
 clean: ## Stop the development stack; remove .dev, build and caches (.venv too with ALL=1)
