@@ -1,0 +1,262 @@
+"""What an index keeps of each record: the person whole, encoded, and a row of numbers to rule strangers out by.
+
+The encoded person is what a verdict is made from. The row is a digest of it, for bounds (bound.py) over many records at
+once: where a person has more names, tokens or dates than the row has room for, it says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import IntEnum, IntFlag
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from services.matcher.domain.identity.normalise import Name, Prepared
+from services.matcher.domain.identity.postings import MAX_RECORDS
+from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
+
+__all__ = ["Column", "Flag", "Records", "Stored", "birth_digits"]
+
+
+class Column(IntEnum):
+    """The columns of a row. Dates as in `birth_digits`, tokens as in the vocabulary.
+
+    ALIAS: a row of its own with the second name, its columns FLAGS to GIVEN2 filled; 0 for none.
+    """
+
+    BIRTH = 0
+    BIRTH2 = 1
+    FLAGS = 2
+    SURNAME = 3
+    SURNAME2 = 4
+    GIVEN = 5
+    GIVEN2 = 6
+    ALIAS = 7
+
+
+class Flag(IntFlag):
+    """MORE_…: there are names or dates that the row does not show. IDS: there are identifiers."""
+
+    MALE = 1
+    FEMALE = 2
+    IDS = 4
+    MORE_NAMES = 8
+    MORE_BIRTHS = 16
+
+
+class Stored(Struct, frozen=True, array_like=True, gc=False):
+    """A record as it is encoded."""
+
+    record_id: str
+    person: Prepared
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Stored)
+_LENGTH: Final = 4
+"""Bytes before an encoded record that say how long it is."""
+_SLOT: Final = 16
+"""Bytes; encoded records take whole slots, so that what one leaves another can use."""
+_SEX: Final = {"": 0, "M": int(Flag.MALE), "F": int(Flag.FEMALE)}
+_IDS: Final = int(Flag.IDS)
+_MORE_NAMES: Final = int(Flag.MORE_NAMES)
+_MORE_BIRTHS: Final = int(Flag.MORE_BIRTHS)
+_WIDTH: Final = len(Column)
+
+Row = tuple[int, int, int, int, int, int, int, int]
+
+
+@lru_cache(maxsize=1 << 17)
+def birth_digits(birth: str) -> int:
+    """YYYYMMDD with a digit in each four bits, zeros for what is not known: two dates differ where their bits do."""
+    return int(birth[:8].ljust(8, "0"), 16)
+
+
+class Records:
+    """Records by number. Numbers of removed ones are given out again when the owner says so (`reuse`).
+
+    rows: a row of Column for each number, and for second names. alive: by number.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self.rows = np.zeros((64, _WIDTH), np.uint32)
+        self.alive = np.zeros(64, np.bool_)
+        self._places = np.zeros(64, np.uint32)
+        self._used = 1  # number 0 stands for "no alias"
+        self._free: list[int] = []
+        self._blob = bytearray()
+        self._slots: defaultdict[int, list[int]] = defaultdict(list)
+        self.count = 0
+
+    @property
+    def used(self) -> int:
+        """Numbers ever given out."""
+        return self._used
+
+    def put(self, record_id: str, person: Prepared) -> int:
+        """Keep a record under a number that is free."""
+        number = self._new_number()
+        alias = self._new_number() if len(person.names) > 1 else 0
+        row, second = self._digest(person, alias)
+        self.rows[number] = row
+        if second is not None:
+            self.rows[alias] = second
+        self._places[number] = self._write(_ENCODER.encode(Stored(record_id, person)))
+        self.alive[number] = True
+        self.count += 1
+        return number
+
+    def put_all(self, people: Sequence[tuple[str, Prepared]]) -> list[int]:
+        """`put` for many, where no number was given back yet; the numbers, ascending."""
+        if self._free:
+            raise ValueError("records were removed: put one by one")
+        first = number = self._used
+        self._make_room(first + 2 * len(people))
+        numbers: list[int] = []
+        rows: list[Row] = []
+        places: list[int] = []
+        for record_id, person in people:
+            numbers.append(number)
+            row, second = self._digest(person, number + 1)
+            rows.append(row)
+            places.append(self._write(_ENCODER.encode(Stored(record_id, person))))
+            number += 1
+            if second is not None:
+                rows.append(second)
+                places.append(0)
+                number += 1
+        self._used = number
+        self.rows[first:number] = rows
+        self._places[first:number] = places
+        self.alive[numbers] = True
+        self.count += len(numbers)
+        return numbers
+
+    def _digest(self, person: Prepared, alias: int) -> tuple[Row, Row | None]:
+        """The row of a person, and that of the second name, which goes under the number `alias`."""
+        names, births = person.names, person.births
+        flags = _SEX[person.sex] | (_IDS if person.ids else 0)
+        more = len(names) > 2
+        first = second = call = middle = 0
+        other: Row | None = None
+        if names:
+            first, second, call, middle, beyond = self._tokens(names[0])
+            more = more or beyond
+            if len(names) > 1:
+                one, two, three, four, beyond = self._tokens(names[1])
+                other = (0, 0, 0, one, two, three, four, 0)
+                more = more or beyond
+        if more:
+            flags |= _MORE_NAMES
+        if len(births) > 2:
+            flags |= _MORE_BIRTHS
+        row = (
+            birth_digits(births[0]) if births else 0,
+            birth_digits(births[1]) if len(births) > 1 else 0,
+            flags, first, second, call, middle, alias if other is not None else 0,
+        )  # fmt: skip
+        return row, other
+
+    def _tokens(self, name: Name) -> tuple[int, int, int, int, bool]:
+        """Two surname tokens, two given names, and whether there are more."""
+        surname, given = name
+        number = self._vocabulary.number
+        first = number(surname[0]) if surname else NO_TOKEN
+        second = number(surname[1]) if len(surname) > 1 else NO_TOKEN
+        call = number(given[0]) if given else NO_TOKEN
+        middle = number(given[1]) if len(given) > 1 else NO_TOKEN
+        return first, second, call, middle, len(surname) > 2 or len(given) > 2
+
+    def get(self, number: int) -> Stored:
+        """The record of a number that is alive."""
+        start = int(self._places[number]) * _SLOT
+        body = start + _LENGTH
+        length = int.from_bytes(self._blob[start:body], "little")
+        return _DECODER.decode(memoryview(self._blob)[body : body + length])
+
+    def remove(self, number: int) -> list[int]:
+        """Forget a record; the numbers that are not to be given out until nothing leads to them any more."""
+        self.alive[number] = False
+        self.count -= 1
+        place = int(self._places[number])
+        length = int.from_bytes(self._blob[place * _SLOT : place * _SLOT + _LENGTH], "little")
+        self._slots[_slots(length)].append(place)
+        alias = int(self.rows[number, Column.ALIAS])
+        return [number, alias] if alias else [number]
+
+    def reuse(self, numbers: list[int]) -> None:
+        """These numbers may be given out again."""
+        self._free += numbers
+
+    def columns(self) -> list[NDArray[Any]]:
+        """All that there is, for a snapshot; views, so it must be taken before the next change."""
+        used = self._used
+        return [self.rows[:used], self.alive[:used], self._places[:used], np.frombuffer(self._blob, np.uint8)]
+
+    def restore(self, columns: Sequence[NDArray[Any]], tokens: NDArray[np.uint32]) -> list[int]:
+        """Take over what `columns` gave; the numbers of removed records, which entries may still lead to.
+
+        tokens: the numbers that tokens have here, by those they had there.
+        """
+        rows, alive, places, blob = columns
+        used = len(rows)
+        self._make_room(used)
+        self.rows[:used], self.alive[:used], self._places[:used] = rows, alive, places
+        if (tokens != np.arange(len(tokens))).any():
+            for column in (Column.SURNAME, Column.SURNAME2, Column.GIVEN, Column.GIVEN2):
+                self.rows[:used, column] = tokens[self.rows[:used, column]]
+        self._used, self._free = used, []
+        self._blob = bytearray(blob.data)
+        self._slots = defaultdict(list)
+        self.count = int(np.count_nonzero(alive))
+        return self._unused()
+
+    def _new_number(self) -> int:
+        if self._free:
+            return self._free.pop()
+        number = self._used
+        self._make_room(number + 1)
+        self._used += 1
+        return number
+
+    def _unused(self) -> list[int]:
+        """Numbers that neither a record nor its second name has."""
+        taken = self.alive[: self._used].copy()
+        taken[self.rows[: self._used][taken][:, Column.ALIAS]] = True
+        taken[0] = True
+        return [int(number) for number in np.flatnonzero(~taken)]
+
+    def _make_room(self, wanted: int) -> None:
+        """Room for numbers below `wanted`. In place: the system moves pages, not bytes."""
+        if wanted <= len(self.rows):
+            return
+        if wanted > MAX_RECORDS:
+            raise OverflowError(f"an index holds at most {MAX_RECORDS:,} names")
+        count = wanted + max(1024, wanted // 8)
+        self.rows.resize((count, _WIDTH), refcheck=False)
+        self.alive.resize(count, refcheck=False)
+        self._places.resize(count, refcheck=False)
+
+    def _write(self, encoded: bytes) -> int:
+        slots = _slots(len(encoded))
+        free = self._slots.get(slots)
+        head = len(encoded).to_bytes(_LENGTH, "little")
+        if free:
+            place = free.pop()
+            start = place * _SLOT
+            self._blob[start : start + _LENGTH + len(encoded)] = head + encoded
+            return place
+        place = len(self._blob) // _SLOT
+        self._blob += head + encoded + bytes(slots * _SLOT - _LENGTH - len(encoded))
+        return place
+
+
+def _slots(length: int) -> int:
+    return -(-(length + _LENGTH) // _SLOT)
