@@ -27,9 +27,10 @@ _BLOCK: Final = 4096
 _TODAY: Final = date(2026, 6, 1)
 _AGES: Final = ((18, 25, 0.15), (25, 35, 0.32), (35, 45, 0.27), (45, 55, 0.15), (55, 65, 0.08), (65, 80, 0.03))
 """From this age, to before that one, this share: about what American jails report."""
-_STATES: Final = tuple(
-    "TX CA FL NY GA PA IL OH NC AZ VA TN MI LA NJ WA IN MO AL CO SC MD WI KY OK MA MN OR NV AR MS CT UT KS NM".split()
+_STATE_LIST: Final = (
+    "TX CA FL NY GA PA IL OH NC AZ VA TN MI LA NJ WA IN MO AL CO SC MD WI KY OK MA MN OR NV AR MS CT UT KS NM"
 )
+_STATES: Final = tuple(_STATE_LIST.split())
 _SUFFIXES: Final = ("JR", "III", "SR", "II", "IV")
 _SUFFIX_SHARES: Final = (0.6, 0.15, 0.13, 0.1, 0.02)
 _SPAN: Final = 100_000_000
