@@ -28,6 +28,7 @@ class Verdict:
 
     stages: of the newest versions that stand. open_reviews: as they are. repeats: notice id -> how often its webhook
     came beyond the first time; allowed (at least once, G4), but each has to be in the ledger.
+    pairs, right: by plot, how many pairs there are and how many are as the script says.
     overtaken: versions whose webhook never came, since a newer one took its place.
     first_arrivals: (conflict id, version) -> Unix time at which its webhook came first.
     """
@@ -35,6 +36,8 @@ class Verdict:
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     stages: Counter[Stage] = field(default_factory=Counter)
+    pairs: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
     open_reviews: int = 0
     webhooks: int = 0
     emails: int = 0
@@ -67,11 +70,14 @@ def judge(
     for name in newest_reviews.keys() - {e.review_id for e in expected}:
         verdict.extra.append(f"review of nobody expected: {name}")
     for pair in expected:
+        wrong = len(verdict.missing) + len(verdict.extra)
         _pair(pair, versions.get(pair.conflict_id, []), verdict)
         _review(pair, newest_reviews.get(pair.review_id), verdict)
         _told(pair, versions.get(pair.conflict_id, []), told, "webhook", verdict)
         if pair.agency in mailed:
             _told(pair, versions.get(pair.conflict_id, []), by_mail, "e-mail", verdict)
+        verdict.pairs[pair.plot] += 1
+        verdict.right[pair.plot] += len(verdict.missing) + len(verdict.extra) == wrong
     newest = {(name, got[-1].version) for name, got in versions.items()}
     verdict.overtaken = len({(c.conflict_id, c.version) for c in conflicts} - newest - verdict.first_arrivals.keys())
     verdict.stages = Counter(got[-1].stage for got in versions.values() if got[-1].stage is not Stage.RETRACTED)

@@ -15,6 +15,19 @@ __all__ = ["show"]
 _SHOWN = 20
 """Most lines of what is missing or extra; the count says how many there are."""
 
+_BY_IDENTITY = {
+    "misspelt_with_number": ("typing error in the surname, SSN4 agrees", "told, not confirmed"),
+    "sex_mistyped": ("A-number and name agree, sex does not", "told, not confirmed"),
+    "false_name": ("false surname, fingerprints agree", "told"),
+    "misspelt": ("typing error in the surname, no number", "a person is asked"),
+    "nicknamed": ("nickname", "a person is asked"),
+    "day_and_month_exchanged": ("day and month of birth exchanged", "a person is asked"),
+    "namesake": ("same name and birth date, other fingerprints", "a person is asked"),
+    "contradicted": ("A-number agrees, name and birth date do not", "a person is asked"),
+    "somebody_else": ("fingerprints agree, name and birth date do not", "a person is asked"),
+}
+"""Plots that turn on who somebody is: what was known, and what must come of it."""
+
 
 def _plain(title: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
@@ -52,6 +65,15 @@ def show(
     stages.add_row("[bold]all[/bold]", f"{sum(verdict.stages.values()):,}")
     stages.add_row("open reviews (identity only possible; nobody was told)", f"{verdict.open_reviews:,}")
     console.print(stages)
+
+    if any(verdict.pairs[plot] for plot in _BY_IDENTITY):
+        who = Table(title="Who is it? Beyond records that agree to the letter", title_justify="left")
+        who.add_column("what was known", min_width=34)
+        who.add_column("what must come of it")
+        who.add_column("as it must", justify="right")
+        for plot, (known, comes) in _BY_IDENTITY.items():
+            who.add_row(known, comes, f"{verdict.right[plot]} of {verdict.pairs[plot]}")
+        console.print(who)
 
     out = _plain("Out")
     out.add_row("webhooks that arrived, signature verified", f"{verdict.webhooks:,}")

@@ -12,7 +12,8 @@ from services.matcher.adapters.changelog import STATE_TOPIC
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.records import CONFLICTS_TOPIC, REVIEWS_TOPIC
 from services.matcher.domain.book import DetainerBook
-from services.matcher.domain.identity.exact import ExactEngine
+from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation
 from services.platform.health import Health
@@ -42,7 +43,7 @@ class MatcherService:
         self._stop = stop
         self.health = Health()
         self.broker: KafkaBroker = make_broker(settings)
-        self._book = DetainerBook(ExactEngine())
+        self._book = DetainerBook(WeighedEngine(load_model(settings.identity_model)))
         self._book_read: asyncio.Future[None] | None = None
         self._ownership = Ownership(
             settings,

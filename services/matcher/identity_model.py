@@ -5,13 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from services.matcher.domain.identity.model import Model, decode
+import msgspec
 
-__all__ = ["load_model"]
+from services.matcher.domain.identity.model import Model, decode
+from services.platform.errors import ConfigurationError
+
+__all__ = ["IdentityModelUnreadable", "load_model"]
 
 _SHIPPED: Final = Path(__file__).parent / "domain" / "identity" / "default_model.json"
 
 
+class IdentityModelUnreadable(ConfigurationError):
+    """The file of the identity model is not there, or is no model."""
+
+    code = "identity_model_unreadable"
+
+
 def load_model(path: Path | None = None) -> Model:
-    """The model of a file, or the one shipped. Raises OSError, msgspec.ValidationError or ValueError."""
-    return decode((path or _SHIPPED).read_bytes())
+    """The model of a file, or the one shipped. Raises IdentityModelUnreadable."""
+    file = path or _SHIPPED
+    try:
+        return decode(file.read_bytes())
+    except OSError as error:
+        raise IdentityModelUnreadable(f"{file}: {error.strerror}") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise IdentityModelUnreadable(f"{file}: {error}") from None

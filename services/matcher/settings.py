@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from services.platform.settings import PlatformSettings
@@ -15,6 +17,10 @@ class MatcherSettings(PlatformSettings):
     group_id: str = Field(default="sallyport-matcher", description="Consumer group, and prefix of transactional ids.")
     look_back_days: int = Field(
         default=30, ge=0, description="A detainer lodged at most so many days after a release is told of it (rule 11)."
+    )
+    identity_model: Path | None = Field(
+        default=None,
+        description="File with the parameters of the identity engine (`sallyport identity train`); none: as shipped.",
     )
     max_poll_records: int = Field(default=4000, ge=1, description="Most custody events taken from Kafka at once.")
     transaction_max_inputs: int = Field(

@@ -33,7 +33,7 @@ from contracts.types.custody import (
 )
 from contracts.types.detainer import Amend, CustodyAssumed, DetainerCommand, Intent, Lift, Lodge, Withdraw
 from contracts.types.person import Person
-from deploy.demo.world.people import Human, Link, Population
+from deploy.demo.world.people import Claim, Human, Link, Population
 from deploy.demo.world.places import Office, Place
 from deploy.demo.world.script import Booking, Expected, Lodged, Post
 
@@ -72,15 +72,15 @@ class Life:
 
     # What jails say. Each call returns the id of its event, for a void to name.
 
-    def book(self, place: Place | None = None, *, nameless: bool = False, numbers: bool = True) -> Booking:
+    def book(self, place: Place | None = None, *, claim: Claim = Claim.TRUTH, numbers: bool = True) -> Booking:
         self.place = place or self.place
         booking = Booking(self.place, f"{self._prefix}B{self.index:05d}-{self._next():02d}")
-        self.book_again(booking, nameless=nameless, numbers=numbers)
+        self.book_again(booking, claim=claim, numbers=numbers)
         return booking
 
-    def book_again(self, booking: Booking, *, nameless: bool = False, numbers: bool = True) -> str:
+    def book_again(self, booking: Booking, *, claim: Claim = Claim.TRUTH, numbers: bool = True) -> str:
         """The admission itself, or the admission once more after it was voided."""
-        person = self.population.booked_at(self.human, booking.place, nameless=nameless, numbers=numbers)
+        person = self.population.booked_at(self.human, booking.place, claim=claim, numbers=numbers)
         charges = [Charge(code=f"{self.rng.randrange(100, 999)}.{self.rng.randrange(10, 99)}")]
         return self._say(booking, Booked(person=person, charges=charges, **self._at(booking)))
 

@@ -8,19 +8,25 @@ from contracts.types.common import Tier
 from contracts.types.conflict import RetractionReason, Stage
 from deploy.demo.world.life import Life
 from deploy.demo.world.openings import begin, wanted
-from deploy.demo.world.people import Link
+from deploy.demo.world.people import Claim, Link
 from deploy.demo.world.places import Office
 
 __all__ = [
     "contradicted",
+    "day_and_month_exchanged",
     "false_name",
     "fingerprinted_later",
     "identified",
+    "misspelt",
+    "misspelt_with_number",
     "mistaken",
     "name_only",
     "namesake",
     "never_fingerprinted",
+    "nicknamed",
     "question_withdrawn",
+    "sex_mistyped",
+    "somebody_else",
 ]
 
 
@@ -39,18 +45,66 @@ def namesake(life: Life, offices: Sequence[Office]) -> None:
 
 
 def contradicted(life: Life, offices: Sequence[Office]) -> None:
+    """The A-number is that of the person booked; name and birth date are another's. Somebody has to look."""
+    lodged, booking = begin(life, offices[0], Link.A_NUMBER_OF_ANOTHER)
+    life.schedule(booking)
+    life.expect(lodged, booking, Stage.RELEASE_SCHEDULED)
+
+
+def sex_mistyped(life: Life, offices: Sequence[Office]) -> None:
+    """One box ticked wrongly, against an A-number, a name and a birth date that agree."""
     lodged, booking = begin(life, offices[0], Link.A_NUMBER_OTHER_SEX)
     life.schedule(booking)
     life.expect(lodged, booking, Stage.RELEASE_SCHEDULED)
 
 
+def misspelt_with_number(life: Life, offices: Sequence[Office]) -> None:
+    """A typing error in the surname, and four digits of the social security number: several signals, none certain."""
+    lodged, booking = begin(life, offices[0], Link.SSN4_MISSPELT)
+    life.schedule(booking)
+    life.wait(days=2)
+    life.release(booking)
+    life.expect(lodged, booking, Stage.RELEASED)
+
+
+def misspelt(life: Life, offices: Sequence[Office]) -> None:
+    """The same without any number: a person decides."""
+    lodged, booking = begin(life, offices[0], Link.MISSPELT)
+    life.release(booking)
+    life.expect(lodged, booking, Stage.RELEASED)
+
+
+def nicknamed(life: Life, offices: Sequence[Office]) -> None:
+    """The agency knows what friends call him; the jail has his papers."""
+    life.human = life.population.draw(nicknamed=True)
+    lodged, booking = begin(life, offices[0], Link.NICKNAME)
+    life.schedule(booking)
+    life.expect(lodged, booking, Stage.RELEASE_SCHEDULED)
+
+
+def day_and_month_exchanged(life: Life, offices: Sequence[Office]) -> None:
+    """3 April, written by somebody who writes the month first."""
+    life.human = life.population.draw(swappable=True)
+    lodged, booking = begin(life, offices[0], Link.DAY_AND_MONTH)
+    life.expect(lodged, booking, Stage.IN_CUSTODY)
+
+
 def false_name(life: Life, offices: Sequence[Office]) -> None:
-    """Booked under a name that is not theirs; the fingerprints tell."""
+    """Booked under a surname that is not theirs; the fingerprints tell."""
     lodged = wanted(life, offices[0], life.rng.choice((Link.SID, Link.UCN)))
-    booking = life.book(nameless=True)
+    booking = life.book(claim=Claim.FALSE_SURNAME)
     life.wait(days=1)
     life.release(booking)
     life.expect(lodged, booking, Stage.RELEASED)
+
+
+def somebody_else(life: Life, offices: Sequence[Office]) -> None:
+    """The number agrees and nothing else does: one number on two people, or a lie. Somebody has to look."""
+    lodged = wanted(life, offices[0], life.rng.choice((Link.SID, Link.UCN)))
+    booking = life.book(claim=Claim.SOMEBODY_ELSE)
+    life.wait(days=1)
+    life.release(booking)
+    life.expect(lodged, booking, Stage.RELEASED, tier=Tier.POSSIBLE)
 
 
 def fingerprinted_later(life: Life, offices: Sequence[Office]) -> None:

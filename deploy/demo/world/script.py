@@ -104,7 +104,7 @@ class Lodged:
         match self.link:
             case Link.SID | Link.UCN:
                 return Tier.CONFIRMED
-            case Link.A_NUMBER:
+            case Link.A_NUMBER | Link.A_NUMBER_OTHER_SEX | Link.SSN4_MISSPELT:
                 return Tier.PROBABLE
             case Link.AGENCY_LOCAL:
                 return Tier.PROBABLE if booking.place.operator == self.local else Tier.POSSIBLE

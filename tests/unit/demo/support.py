@@ -16,13 +16,15 @@ from services.ingest.domain.detainers import decide, id_of
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput, DetainerInput, PartitionState, evolve
-from services.matcher.domain.identity.exact import ExactEngine
+from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.identity_model import load_model
 from services.notifier.domain.planning import ENDING, plan
 
 __all__ = ["NOW", "Folded", "arrivals_of", "fold"]
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LOOK_BACK = timedelta(days=30)
+ENGINE = WeighedEngine(load_model())
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Folded:
 
 
 def fold(world: World) -> Folded:
-    book = DetainerBook(ExactEngine())
+    book = DetainerBook(ENGINE)
     state = PartitionState(book, LOOK_BACK)
     current: dict[str, Detainer] = {}
     folded = Folded()

@@ -27,10 +27,12 @@ from services.matcher.adapters.changelog import encode_episode, load_episode
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput, DetainerInput, PartitionState, evolve
-from services.matcher.domain.identity.exact import ExactEngine
+from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.identity_model import load_model
 from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person
 
 LOOK_BACK = timedelta(days=30)
+ENGINE = WeighedEngine(load_model())
 EPISODE = episode_id(FACILITY, BOOKING)
 
 
@@ -38,7 +40,7 @@ class World:
     """A book and one partition, driven by hand."""
 
     def __init__(self) -> None:
-        self.book = DetainerBook(ExactEngine())
+        self.book = DetainerBook(ENGINE)
         self.state = PartitionState(self.book, LOOK_BACK)
         self.conflicts: list[Conflict] = []
         self.reviews: list[Review] = []
