@@ -1,12 +1,15 @@
 """`ROSTERS=DIR make demo`: real roster files as a feed, with detainers drawn by a seed from the rosters' own people.
 
-The truth is computed from the files by plain sets of (inmateid, admitted_dt); it shares no code with ingest.
+The city publishes no names and no birth dates, and by a local id alone nobody is told of: so each file is sent with
+three columns more, of people who do not exist, the same one for an inmateid in every file. The truth is computed from
+the files by plain sets of (inmateid, admitted_dt); it shares no code with ingest.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import io
 import random
 import time
 from collections import Counter
@@ -22,11 +25,11 @@ from rich.table import Table
 from contracts.types.common import Tier
 from contracts.types.conflict import CustodyStatus, Stage
 from contracts.types.detainer import Intent, Lodge
-from contracts.types.person import Identifier, IdentifierKind, Person
+from contracts.types.person import Person, Sex
 from contracts.types.registry import Facility, RosterMapping
 from deploy.demo import report
 from deploy.demo.play import Play
-from deploy.demo.world.people import Link
+from deploy.demo.world.people import Human, Link, Population
 from deploy.demo.world.places import AGENCIES, Credentials, Office, Place, credentials
 from deploy.demo.world.script import Booking, Expected, Lodged, Post
 
@@ -38,10 +41,15 @@ _MAPPING = RosterMapping(
     booking_number=["inmateid", "admitted_dt"],
     booked_at="admitted_dt",
     agency_local="inmateid",
+    surname="surname",
+    given="given",
+    birth_date="birth_date",
     sex="gender",
     charge_code="top_charge",
 )
 _DETAINERS = 300
+_LINKS = (Link.AGENCY_LOCAL,) * 8 + (Link.NAME,)
+"""What the detainers know of their people; one in ten knows the local id and nothing else."""
 _LATE_SHARE = 0.25
 """So many of the detainers are lodged in the midst of the days; some of their people are out by then."""
 _LOOK_BACK = timedelta(days=30)
@@ -75,10 +83,12 @@ class RosterWorld:
 
 def prepare(folder: Path, seed: int) -> RosterWorld:
     """Read the files, draw the detainers, and work out the truth. Raises SystemExit where there are no files."""
-    days = _days(sorted([*folder.glob("*.csv.gz"), *folder.glob("*.csv")]))
+    rng = random.Random(seed)  # noqa: S311 - a story, not a secret
+    population = Population(random.Random(seed))  # noqa: S311
+    humans: dict[str, Human] = {}
+    days = _days(sorted([*folder.glob("*.csv.gz"), *folder.glob("*.csv")]), population, humans)
     if not days:
         raise SystemExit(f"{folder}: no roster files (YYYYMMDD.csv.gz)")
-    rng = random.Random(seed)  # noqa: S311 - a story, not a secret
     people = sorted({person for day in days for person, _ in day.present})
     lodged: dict[int, list[Post]] = {}
     expected: list[Expected] = []
@@ -94,28 +104,36 @@ def prepare(folder: Path, seed: int) -> RosterWorld:
         index = rng.randrange(1, len(days)) if late and len(days) > 1 else 0
         # Noon: never the instant of a snapshot. The first day's are lodged long before.
         at = days[index].at + timedelta(hours=12) if index else days[0].at - timedelta(days=rng.uniform(1, 300))
-        detainer = Lodged(office, f"R{seed}-{number:05d}", Link.AGENCY_LOCAL, _JAIL.operator)
-        lodged.setdefault(index, []).append(_lodge(detainer, person, at, rng))
-        expected += [_truth(detainer, at, key, days, last[key]) for key in sorted(bookings[person])]
+        detainer = Lodged(office, f"R{seed}-{number:05d}", rng.choice(_LINKS), _JAIL.operator)
+        human = humans[person]
+        human.locals[_JAIL.operator] = person
+        wanted = population.wanted(human, detainer.link, _JAIL)
+        tier = detainer.tier(Booking(_JAIL, ""))
+        if detainer.link is Link.AGENCY_LOCAL and number % 10 == 0:
+            # One number, however good, is one signal: a person looks (DESIGN.md, "Identity").
+            wanted, tier = Person(identifiers=wanted.identifiers), Tier.POSSIBLE
+        lodged.setdefault(index, []).append(_lodge(detainer, wanted, at, rng))
+        expected += [_truth(detainer, tier, at, key, days, last[key]) for key in sorted(bookings[person])]
     made = credentials([_JAIL], AGENCIES)
     jail = msgspec.structs.replace(_JAIL.record(), roster=_MAPPING)
     records = [jail if isinstance(record, Facility) else record for record in made.records]
     return RosterWorld(days, lodged, expected, Credentials(made.keys, records), list(AGENCIES))
 
 
-def _days(files: list[Path]) -> list[Day]:
+def _days(files: list[Path], population: Population, humans: dict[str, Human]) -> list[Day]:
+    """humans: inmateid -> whom that stands for; grows."""
     days: list[Day] = []
     seen: set[_Key] = set()
     before: frozenset[_Key] = frozenset()
     for file in files:
         raw = file.read_bytes()
-        text = (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode()
-        present = frozenset((row["inmateid"], row["admitted_dt"]) for row in csv.DictReader(text.splitlines()))
+        rows = list(csv.DictReader((gzip.decompress(raw) if file.suffix == ".gz" else raw).decode().splitlines()))
+        present = frozenset((row["inmateid"], row["admitted_dt"]) for row in rows)
         at = datetime.strptime(file.name.partition(".")[0], "%Y%m%d").replace(tzinfo=_ZONE)
         days.append(
             Day(
                 at=at,
-                raw=raw,
+                raw=_named(rows, population, humans),
                 present=present,
                 booked=len(present - seen),
                 released=len(before - present),
@@ -127,19 +145,33 @@ def _days(files: list[Path]) -> list[Day]:
     return days
 
 
-def _lodge(detainer: Lodged, person: str, at: datetime, rng: random.Random) -> Post:
+def _named(rows: list[dict[str, str]], population: Population, humans: dict[str, Human]) -> bytes:
+    """The file with the names and birth dates of people who do not exist."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*rows[0], "surname", "given", "birth_date"], lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        human = humans.get(row["inmateid"])
+        if human is None:
+            sex = Sex.FEMALE if row["gender"] == "F" else Sex.MALE
+            human = humans[row["inmateid"]] = population.draw(sex=sex)
+        table.writerow({**row, "surname": human.surname, "given": human.given, "birth_date": human.born.isoformat()})
+    return text.getvalue().encode()
+
+
+def _lodge(detainer: Lodged, person: Person, at: datetime, rng: random.Random) -> Post:
     command = Lodge(
         agency=detainer.office.code,
         agency_reference=detainer.reference,
         occurred_at=at,
         type=rng.choice(detainer.office.types),
         intent=rng.choice((Intent.HOLD, Intent.NOTIFY_ONLY)),
-        person=Person(identifiers=[Identifier(kind=IdentifierKind.AGENCY_LOCAL, value=person, issuer=_JAIL.operator)]),
+        person=person,
     )
     return Post(at, 0, detainer.office.source, command)
 
 
-def _truth(detainer: Lodged, at: datetime, key: _Key, days: list[Day], last: int) -> Expected:
+def _truth(detainer: Lodged, tier: Tier, at: datetime, key: _Key, days: list[Day], last: int) -> Expected:
     """In custody if the last file has the booking; else an inferred release at the first file after its last."""
     stage: Stage | None = Stage.IN_CUSTODY
     status: CustodyStatus | None = CustodyStatus.IN_CUSTODY
@@ -155,7 +187,7 @@ def _truth(detainer: Lodged, at: datetime, key: _Key, days: list[Day], last: int
         agency=detainer.office.code,
         detainer_id=detainer.detainer_id,
         episode_id=Booking(_JAIL, "/".join(key)).episode_id,
-        tier=Tier.PROBABLE,
+        tier=tier,
         stage=stage,
         status=status,
     )
