@@ -86,14 +86,17 @@ PASSES: Final = (
     Pass("birth+given", None, Feature.CALL_SOUND, DatePart.DAY),
     Pass("birth+initial", Feature.INITIAL, None, DatePart.DAY),
     Pass("birth+initial", None, Feature.INITIAL, DatePart.DAY),
+    # One part of the date wrong: with the surname alone, as given names are what a clerk gets wrong most.
+    Pass("surname+month", Feature.SOUND, None, DatePart.MONTH),
+    Pass("surname+day", Feature.SOUND, None, DatePart.MONTH_DAY),
     Pass("prefix", Feature.PREFIX4, Feature.INITIAL, DatePart.MONTH),
+    Pass("prefix", Feature.PREFIX3, Feature.PREFIX3, DatePart.YEAR),
     Pass("names+year", Feature.SOUND, Feature.CALL, DatePart.YEAR),
-    Pass("names+day", Feature.SOUND, Feature.CALL, DatePart.MONTH_DAY),
+    # The birth date missing or wrong: only what is rare enough to tell people apart by itself is worth looking at.
     Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, capped=True),
-    # Spelling that the sounds do not forgive, where the birth date is missing or wrong.
     Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, capped=True),
-    Pass("name", Feature.WHOLE, Feature.INITIAL, None, capped=True),
-    Pass("name", Feature.INITIAL, Feature.WHOLE, None, capped=True),
+    Pass("surname", Feature.WHOLE, None, None, capped=True),
+    Pass("given", None, Feature.WHOLE, None, capped=True),
 )
 IDENTIFIER: Final = Pass("identifier", None, None, None)
 SSN4_YEAR: Final = Pass("ssn4+year", None, None, DatePart.YEAR)

@@ -11,7 +11,7 @@ import jellyfish
 from anyascii import anyascii
 from msgspec import Struct
 
-from contracts.types.person import Identifier, IdentifierKind, Person, PersonName, Sex
+from contracts.types.person import Identifier, IdentifierKind, Person, Sex
 
 __all__ = ["Id", "Name", "Prepared", "phonetic", "prepare", "swapped_day_month"]
 
@@ -22,8 +22,27 @@ _SUFFIXES: Final = {
 """Jr and II are one generation, Sr and I another: records use either for the same man."""
 _PARTICLES_TEXT: Final = "DE DEL LA LAS LOS DA DAS DO DOS DI DU VAN VON DER DEN TER AL EL BIN IBN BINT ABU BEN Y E AF"
 _PARTICLES: Final = frozenset(_PARTICLES_TEXT.split())
+_NOBODY_TEXT: Final = (
+    "UNKNOWN UNK UNKN UNIDENTIFIED LNU FNU MNU NMN NMI NLN NFN REFUSED TBD XX XXX XXXX INFANT ADULT OCCUPANT "
+    "HOUSEHOLD HOUSEHOLDER APELLIDO NOMBRE"
+)
+_NOBODY: Final = frozenset(_NOBODY_TEXT.split())
+"""Words that stand where a name is not known (LNU: last name unknown; NMN: no middle name)."""
+_NOT_GIVEN_TEXT: Final = (
+    "BABY BOY GIRL NEWBORN CHILD MALE FEMALE MR MRS MS MISS MISTER SIR WOMAN PERSON HUSBAND WIFE DAUGHTER BROTHER "
+    "SISTER MOTHER FATHER MOM DAD UNCLE AUNT NAME NONE NOT PROVIDED REPORTED"
+)
+_NOT_GIVEN: Final = _NOBODY | frozenset(_NOT_GIVEN_TEXT.split())
+"""Among given names these are nobody's."""
+_TOGETHER: Final = _NOT_GIVEN | {"NO", "GIVEN", "MAN", "LADY", "SON", "OF", "THE", "HOUSE"}
+"""These are somebody's by themselves (NO, SON and MAN are names), and nobody's together (NO NAME, FEMALE CHILD)."""
 _SPLIT = re.compile(r"[^A-Z0-9]+")
 _NOT_ALNUM = re.compile(r"[^A-Z0-9]")
+_NOT_DIGIT = re.compile(r"[^0-9]")
+_MALE: Final = Sex.MALE
+_FEMALE: Final = Sex.FEMALE
+_SPELLINGS: Final = 1 << 18
+"""Spellings of names that are remembered: most of those among five million people, in some 100 MB."""
 
 
 class Name(NamedTuple):
@@ -62,6 +81,8 @@ def _tokens(text: str) -> tuple[str, ...]:
         text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
         text = anyascii(text)
     text = text.upper().replace("'", "").replace("`", "")
+    if text == "N/A":
+        return ()
     return tuple(token for token in _SPLIT.split(text) if token)
 
 
@@ -78,25 +99,56 @@ def swapped_day_month(birth: str) -> str | None:
     return birth[:4] + birth[6:8] + birth[4:6]
 
 
-def _name(name: PersonName) -> tuple[Name, str]:
-    surname = list(_tokens(name.surname))
+def _known(tokens: tuple[str, ...], nobody: frozenset[str]) -> tuple[str, ...]:
+    """The tokens, or none where all of them only say that the name is not known (NO NAME, CHILD 1)."""
+    for token in tokens:
+        if token not in nobody and not token.isdigit():
+            return tokens
+    return ()
+
+
+@lru_cache(maxsize=_SPELLINGS)
+def _surname(text: str) -> tuple[tuple[str, ...], str]:
+    """Tokens without particles, and the generation that was typed behind them."""
+    tokens = _tokens(text)
     suffix = ""
-    # A suffix is often typed into the surname; a lone "I" or "V" there is a name.
-    while len(surname) > 1 and len(surname[-1]) > 1 and surname[-1] in _SUFFIXES:
-        suffix = _SUFFIXES[surname.pop()]
-    if name.suffix:
-        suffix = next((_SUFFIXES[token] for token in _tokens(name.suffix) if token in _SUFFIXES), suffix)
-    parts = [token for token in surname if token not in _PARTICLES] or surname
-    given = [*_tokens(name.given or ""), *_tokens(name.middle or "")]
-    while len(given) > 1 and len(given[-1]) > 1 and given[-1] in _SUFFIXES:
-        suffix = suffix or _SUFFIXES[given[-1]]
-        given.pop()
-    return Name(tuple(parts), tuple(given)), suffix
+    # A lone "I" or "V" is a name.
+    while len(tokens) > 1 and len(tokens[-1]) > 1 and tokens[-1] in _SUFFIXES:
+        suffix = _SUFFIXES[tokens[-1]]
+        tokens = tokens[:-1]
+    parts = tuple(token for token in tokens if token not in _PARTICLES) or tokens
+    return _known(parts, _NOBODY if len(tokens) == 1 else _TOGETHER), suffix
+
+
+@lru_cache(maxsize=_SPELLINGS)
+def _given(text: str) -> tuple[tuple[str, ...], str]:
+    """Tokens of given or middle names, and the generation that was typed behind them."""
+    tokens = _tokens(text)
+    suffix = ""
+    while len(tokens) > 1 and len(tokens[-1]) > 1 and tokens[-1] in _SUFFIXES:
+        suffix = _SUFFIXES[tokens[-1]]
+        tokens = tokens[:-1]
+    # An initial "E" is no particle, and neither is what a name begins with.
+    named = tuple(token for n, token in enumerate(tokens) if not n or len(token) == 1 or token not in _PARTICLES)
+    return _known(named, _NOT_GIVEN if len(tokens) == 1 else _TOGETHER), suffix
+
+
+@lru_cache(maxsize=1 << 10)
+def _suffix(text: str) -> str:
+    return next((_SUFFIXES[token] for token in _tokens(text) if token in _SUFFIXES), "")
+
+
+@lru_cache(maxsize=1 << 16)
+def _digits(date: str) -> str:
+    """YYYYMMDD or what is known of it. A letter where a digit belongs (a scan read 0 as O) becomes one wrong digit."""
+    return _NOT_DIGIT.sub("0", date.replace("-", ""))
 
 
 def _identifier(identifier: Identifier) -> Id | None:
     """None where the value identifies nobody: empty, all zeros, or without the issuer that it needs."""
-    value = _NOT_ALNUM.sub("", identifier.value.upper())
+    value = identifier.value.upper()
+    if not (value.isascii() and value.isalnum()):
+        value = _NOT_ALNUM.sub("", value)
     issuer = identifier.issuer or ""
     match identifier.kind:
         case IdentifierKind.SID:
@@ -119,21 +171,46 @@ def _identifier(identifier: Identifier) -> Id | None:
 
 
 def prepare(person: Person) -> Prepared:
-    """Normalise once; what comes back is compared and indexed many times."""
-    names: dict[Name, None] = {}
-    suffixes: set[str] = set()
+    """Normalise once; what comes back is compared and indexed many times.
+
+    Bulk loads spend half their time here: every string is looked up in a cache of its spelling, and the common case
+    (one name, one date) makes no container that it does not return.
+    """
+    names: tuple[Name, ...] = ()
+    suffixes: tuple[str, ...] = ()
     for name in person.names:
-        parts, suffix = _name(name)
-        if parts.surname or parts.given:
-            names[parts] = None
-        if suffix:
-            suffixes.add(suffix)
-    births = dict.fromkeys(date.replace("-", "") for date in person.birth_dates)
-    ids = {found for identifier in person.identifiers if (found := _identifier(identifier)) is not None}
+        surname, suffix = _surname(name.surname)
+        given: tuple[str, ...] = ()
+        if name.given:
+            given, typed = _given(name.given)
+            suffix = suffix or typed
+        if name.middle:
+            middle, typed = _given(name.middle)
+            given += middle
+            suffix = suffix or typed
+        if name.suffix:
+            suffix = _suffix(name.suffix) or suffix
+        if surname or given:
+            made = Name(surname, given)
+            if made not in names:
+                names += (made,)
+        if suffix and suffix not in suffixes:
+            suffixes += (suffix,)
+    births: tuple[str, ...] = ()
+    for date in person.birth_dates:
+        digits = _digits(date)
+        if digits not in births:
+            births += (digits,)
+    ids: tuple[Id, ...] = ()
+    for identifier in person.identifiers:
+        found = _identifier(identifier)
+        if found is not None and found not in ids:
+            ids += (found,)
+    sex = person.sex
     return Prepared(
-        names=tuple(names),
-        births=tuple(births),
-        sex=str(person.sex.value) if person.sex in (Sex.MALE, Sex.FEMALE) else "",
-        ids=tuple(sorted(ids)),
-        suffixes=tuple(sorted(suffixes)),
+        names,
+        births,
+        "M" if sex is _MALE else "F" if sex is _FEMALE else "",
+        ids if len(ids) < 2 else tuple(sorted(ids)),
+        suffixes if len(suffixes) < 2 else tuple(sorted(suffixes)),
     )
