@@ -21,7 +21,6 @@ from services.matcher.domain.identity.nicknames import canonical
 from services.matcher.domain.identity.normalise import Id, Prepared, phonetic, swapped_day_month
 
 __all__ = [
-    "CAP",
     "IDENTIFIER",
     "PASSES",
     "RECORD",
@@ -41,10 +40,6 @@ __all__ = [
     "salt",
     "tokens_of",
 ]
-
-CAP: Final = 500
-"""A block of a capped pass with more records than this is not looked at: a share of it would be a lottery. A search
-says when it met one."""
 
 
 class Feature(IntEnum):
@@ -71,14 +66,16 @@ class DatePart(IntEnum):
 class Pass(NamedTuple):
     """A kind of key. surname, given, date: what it is made of, None where it does without.
 
-    capped: its blocks grow with the index without bound, so a search leaves out those of more than CAP records.
+    cap: a block of more records than this is not looked at, 0 for no such limit. It is for passes whose blocks grow
+    with the index without bound: a share of such a block would be a lottery, and names that many people bear tell
+    nobody apart by themselves. A search says when it met one.
     """
 
     name: str
     surname: Feature | None
     given: Feature | None
     date: DatePart | None
-    capped: bool = False
+    cap: int = 0
 
 
 PASSES: Final = (
@@ -93,10 +90,10 @@ PASSES: Final = (
     Pass("prefix", Feature.PREFIX3, Feature.PREFIX3, DatePart.YEAR),
     Pass("names+year", Feature.SOUND, Feature.CALL, DatePart.YEAR),
     # The birth date missing or wrong: only what is rare enough to tell people apart by itself is worth looking at.
-    Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, capped=True),
-    Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, capped=True),
-    Pass("surname", Feature.WHOLE, None, None, capped=True),
-    Pass("given", None, Feature.WHOLE, None, capped=True),
+    Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, cap=200),
+    Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, cap=200),
+    Pass("surname", Feature.WHOLE, None, None, cap=50),
+    Pass("given", None, Feature.WHOLE, None, cap=50),
 )
 IDENTIFIER: Final = Pass("identifier", None, None, None)
 SSN4_YEAR: Final = Pass("ssn4+year", None, None, DatePart.YEAR)
