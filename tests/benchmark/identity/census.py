@@ -1,13 +1,15 @@
 """Made-up people of pseudopeople's sample population: a census against the Social Security file.
 
-Run by a Python that has pseudopeople: `python -m tests.benchmark.identity_census SEED NOISE OUT` writes two CSV files.
-NOISE multiplies the probability of every error in a cell (1 is pseudopeople's default).
-The seed changes the errors, not the people: the sample population is one.
+Run by the peers' Python: `python tests/benchmark/identity/census.py SEED NOISE OUT` writes OUT_census.csv and
+OUT_ssa.csv. NOISE multiplies the probability of every error in a cell (1 is pseudopeople's default).
+The seed changes the errors, not the people: the sample population, which the package brings along, is one.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from typing import Any
 
 
@@ -29,13 +31,16 @@ def _noise(config: dict[str, Any], factor: float) -> dict[str, Any]:
 
 
 def main(seed: int, factor: float, out: str) -> None:
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     import pseudopeople
 
     config = None if factor == 1 else _noise(pseudopeople.get_config(), factor)
     census = pseudopeople.generate_decennial_census(year=2020, seed=seed, config=config)
     security = pseudopeople.generate_social_security(year=2020, seed=seed, config=config)
-    census.to_csv(f"{out}_census.csv", index=False)
+    # The Social Security file also tells of deaths: a second record of a person. What is linked is who is in it at all.
     security[security.event_type == "creation"].to_csv(f"{out}_ssa.csv", index=False)
+    census.to_csv(f"{out}_census.csv", index=False)
 
 
 if __name__ == "__main__":
