@@ -61,7 +61,11 @@ class Identifier(Contract, kw_only=True, frozen=True):
 
 
 class Person(Contract, kw_only=True, frozen=True):
-    """NIEM nc:Person. The first birth date is the primary one; all are searched."""
+    """NIEM nc:Person. The first birth date is the primary one; all are searched.
+
+    us_citizenship_claimed: the person, or somebody for them, says that they are a citizen of the United States. On an
+    immigration detainer that sends the hit to a person, whatever else is true (rule 21). Absent: nobody has said.
+    """
 
     names: Annotated[list[PersonName], Meta(max_length=50)] = []
     birth_dates: Annotated[
@@ -70,3 +74,4 @@ class Person(Contract, kw_only=True, frozen=True):
     ] = []
     sex: Sex | None = None
     identifiers: Annotated[list[Identifier], Meta(max_length=50)] = []
+    us_citizenship_claimed: bool | None = None

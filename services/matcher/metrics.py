@@ -10,7 +10,7 @@ from services.platform.metrics import AGE_BUCKETS_S
 
 __all__ = ["AGE", "CONFLICTS", "DETAINERS", "EPISODES", "INPUTS", "RESTORE", "REVIEWS", "TRANSACTION"]
 
-INPUTS: Final = Counter("sallyport_matcher_inputs_total", "Custody events and detainer versions judged.", ["kind"])
+INPUTS: Final = Counter("sallyport_matcher_inputs_total", "Inputs judged, by kind.", ["kind"])
 CONFLICTS: Final = Counter("sallyport_matcher_conflicts_total", "Conflict versions published, by stage.", ["stage"])
 REVIEWS: Final = Counter("sallyport_matcher_reviews_total", "Review versions published, by status.", ["status"])
 AGE: Final = Histogram(

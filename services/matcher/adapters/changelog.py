@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from services.matcher.domain.episode import Episode, Fact
-from services.matcher.domain.fold import Pair, PartitionState
+from services.matcher.domain.partition import Pair, PartitionState
 
 __all__ = [
     "PROGRESS_KEY",
@@ -30,10 +30,12 @@ PROGRESS_KEY: Final = b"progress"
 
 class Progress(Struct, frozen=True):
     """How far a partition is. custody: next offset of custody.events.v1. detainers: partition of detainers.v1 (JSON
-    has string keys only) -> next offset that it has not been judged against."""
+    has string keys only) -> next offset that it has not been judged against. model: the identity model that has judged
+    all of it, empty if none is known to have."""
 
     custody: int = 0
     detainers: dict[str, int] = {}
+    model: str = ""
 
 
 class _EpisodeRecord(Struct, frozen=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from services.matcher.adapters.changelog import PROGRESS_KEY, STATE_TOPIC, Progress, decode_progress, load_episode
-from services.matcher.domain.fold import PartitionState
+from services.matcher.domain.partition import PartitionState
 from services.platform.errors import BrokerUnavailable, Fenced
 from services.platform.kafka.clients import make_consumer, make_producer
 from services.platform.kafka.outlets import OutRecord

@@ -52,9 +52,10 @@ class DetainerBook:
         same_person = known is not None and known.detainer.person == detainer.person
         person = known.person if known is not None and same_person else self.engine.prepare(detainer.person)
         self._entries[detainer.detainer_id] = Entry(detainer, person, partition, offset)
+        was_met = known is not None and known.detainer.state not in _NEVER_MET
         if detainer.state in _NEVER_MET:
             self._index.remove(detainer.detainer_id)
-        else:
+        elif not (was_met and same_person):
             self._index.put(detainer.detainer_id, person)
         return True
 

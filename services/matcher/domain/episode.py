@@ -222,7 +222,11 @@ def _view(facts: dict[FactId, Fact]) -> EpisodeView:
 
 
 def _merged(old: Person | None, new: Person) -> Person:
-    """Newest first, and nothing forgotten (rule 2), but for identifiers: a corrected one replaces its kind."""
+    """Newest first, and nothing forgotten (rule 2), but for identifiers: a corrected one replaces its kind.
+
+    A claim of US citizenship stays once it is made, until the fact that made it is voided: what says nothing of it, or
+    was written by somebody who did not ask, must not let an immigration detainer past the reviewer (rule 21).
+    """
     if old is None:
         return new
     replaced = {(i.kind, i.issuer) for i in new.identifiers}
@@ -232,4 +236,11 @@ def _merged(old: Person | None, new: Person) -> Person:
         birth_dates=[*new.birth_dates, *(d for d in old.birth_dates if d not in new.birth_dates)],
         sex=new.sex or old.sex,
         identifiers=[*new.identifiers, *kept],
+        us_citizenship_claimed=_claimed(old.us_citizenship_claimed, new.us_citizenship_claimed),
     )
+
+
+def _claimed(old: bool | None, new: bool | None) -> bool | None:
+    if old is None or new is None:
+        return new if old is None else old
+    return old or new

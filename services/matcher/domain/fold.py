@@ -1,12 +1,14 @@
 """The fold of one partition: `evolve(state, input, now) -> outputs`, deterministic and pure but for `state` itself.
 
 An input is a custody fact or a detainer that changed. Either may come first (DESIGN.md, "The join"): a fact is
-judged against the book of detainers, a detainer against the episodes of the partition.
+judged against the book of detainers, a detainer against the episodes of the partition. A third kind of input is an
+episode that another identity model judged (docs/adr/0011): it is asked again.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -17,7 +19,6 @@ from contracts.types.conflict import (
     Conflict,
     ConflictDetainer,
     ConflictEpisode,
-    Identity,
     Review,
     ReviewSide,
     ReviewStatus,
@@ -25,28 +26,23 @@ from contracts.types.conflict import (
 )
 from contracts.types.detainer import Detainer
 from contracts.types.person import Person
-from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Episode, Fact
-from services.matcher.domain.identity.engine import Prepared
+from services.matcher.domain.hits import identify, meet
+from services.matcher.domain.partition import Pair, PartitionState
 from services.matcher.domain.stages import NOTIFIABLE, Standing, derive, facts_corrected, identity_lost
 
-__all__ = ["CustodyInput", "DetainerInput", "Outputs", "Pair", "PartitionState", "evolve"]
+__all__ = [
+    "CustodyInput",
+    "DetainerInput",
+    "Input",
+    "ModelInput",
+    "Outputs",
+    "evolve",
+]
 
 
-class Pair(Struct, omit_defaults=True):
-    """What was published of one (detainer, episode) pair; the ground for the next version.
-
-    told: standing of the conflict's newest version, None before the first.
-    review: what the newest review version was about, None while there is none open.
-    """
-
-    identity: Identity
-    version: int = 0
-    told: Standing | None = None
-    told_tier: Tier | None = None
-    review_version: int = 0
-    review: Standing | None = None
-    review_identity: Identity | None = None
+MODEL_SOURCE: Final = "sallyport/matcher"
+"""Source of a cause that came from no jail and no agency."""
 
 
 class CustodyInput(Struct, frozen=True, gc=False):
@@ -62,6 +58,15 @@ class DetainerInput(Struct, frozen=True, gc=False):
     detainer_id: str
 
 
+class ModelInput(Struct, frozen=True, gc=False):
+    """An episode that has to be judged by the model of now, having been judged by another."""
+
+    episode_id: str
+
+
+Input: TypeAlias = CustodyInput | DetainerInput | ModelInput
+
+
 class Outputs(Struct):
     """What an input led to. changed: ids of the episodes whose state has to be written."""
 
@@ -70,58 +75,7 @@ class Outputs(Struct):
     changed: set[str]
 
 
-class PartitionState:
-    """The episodes of one partition, indexed by person, and their pairs.
-
-    book: shared by all partitions of an instance, read only from here.
-    look_back: see `stages.derive`.
-    """
-
-    def __init__(self, book: DetainerBook, look_back: timedelta) -> None:
-        self.book = book
-        self.look_back = look_back
-        self.episodes: dict[str, Episode] = {}
-        self.pairs: dict[str, dict[str, Pair]] = {}
-        self._index = book.engine.new_index()
-        self._indexed: dict[str, Person] = {}
-        self._by_detainer: dict[str, set[str]] = {}
-
-    def restore(self, episode: Episode, pairs: dict[str, Pair]) -> None:
-        """Put in an episode as the changelog has it."""
-        for detainer_id in self.pairs.pop(episode.id, {}):
-            self._by_detainer[detainer_id].discard(episode.id)
-        self.episodes[episode.id] = episode
-        for detainer_id, pair in pairs.items():
-            self.link(episode.id, detainer_id, pair)
-        self.reindex(episode)
-
-    def search(self, person: Prepared) -> dict[str, Identity]:
-        """Episodes of this partition that may be of this person."""
-        return {c.record_id: c.identity for c in self._index.search(person)} if len(self._index) else {}
-
-    def paired_with(self, detainer_id: str) -> set[str]:
-        """Episodes that have a pair with this detainer."""
-        return self._by_detainer.get(detainer_id, set())
-
-    def reindex(self, episode: Episode) -> Prepared | None:
-        """Bring the index up to date with the episode; its person, if that is another than before, else None."""
-        person = episode.view.person
-        known = self._indexed.get(episode.id)
-        if person is known or person == known:
-            return None
-        if person is None:
-            person = Person()  # who it was is not known any more: indexed as nobody
-        prepared = self.book.engine.prepare(person)
-        self._indexed[episode.id] = person
-        self._index.put(episode.id, prepared)
-        return prepared
-
-    def link(self, episode_id: str, detainer_id: str, pair: Pair) -> None:
-        self.pairs.setdefault(episode_id, {})[detainer_id] = pair
-        self._by_detainer.setdefault(detainer_id, set()).add(episode_id)
-
-
-def evolve(state: PartitionState, given: CustodyInput | DetainerInput, now: datetime) -> Outputs:
+def evolve(state: PartitionState, given: Input, now: datetime) -> Outputs:
     """Take one input in. `state` is changed in place; whoever calls makes outputs and state durable together."""
     out = Outputs(conflicts=[], reviews=[], changed=set())
     match given:
@@ -129,6 +83,8 @@ def evolve(state: PartitionState, given: CustodyInput | DetainerInput, now: date
             _custody(state, given, now, out)
         case DetainerInput(detainer_id=detainer_id):
             _detainer(state, detainer_id, now, out)
+        case ModelInput(episode_id=episode_id):
+            _model(state, episode_id, now, out)
     return out
 
 
@@ -143,7 +99,7 @@ def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Out
     out.changed.add(episode.id)
     person = state.reindex(episode)
     if person is not None:
-        _identify(state, episode.id, person, state.pairs.get(episode.id, {}))
+        identify(state, episode, person, out.changed)
     pairs = state.pairs.get(episode.id)
     if not pairs:
         return
@@ -158,26 +114,6 @@ def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Out
         _judge(state, episode, detainer_id, pairs[detainer_id], cause, now, out)
 
 
-def _identify(state: PartitionState, episode_id: str, person: Prepared, known: dict[str, Pair]) -> None:
-    """Ask anew which detainers may be lodged on the episode's person."""
-    found = {c.record_id: c.identity for c in state.book.search(person)}
-    if found or known:
-        _update_identities(state, episode_id, known, found, state.book.engine.model)
-
-
-def _update_identities(
-    state: PartitionState, episode_id: str, known: dict[str, Pair], found: dict[str, Identity], model: str
-) -> None:
-    for detainer_id, pair in known.items():
-        if detainer_id not in found:
-            pair.identity = Identity(tier=Tier.NONE, model=model)
-    for detainer_id, identity in found.items():
-        if detainer_id in known:
-            known[detainer_id].identity = identity
-        else:
-            state.link(episode_id, detainer_id, Pair(identity=identity))
-
-
 def _detainer(state: PartitionState, detainer_id: str, now: datetime, out: Outputs) -> None:
     entry = state.book.get(detainer_id)
     if entry is None:
@@ -190,18 +126,23 @@ def _detainer(state: PartitionState, detainer_id: str, now: datetime, out: Outpu
         occurred_at=detainer.occurred_at,
         accepted_at=detainer.accepted_at,
     )
-    identities = state.search(entry.person)
-    for episode_id in sorted(identities.keys() | state.paired_with(detainer_id)):
-        pair = state.pairs.get(episode_id, {}).get(detainer_id)
-        identity = identities.get(episode_id) or Identity(tier=Tier.NONE, model=state.book.engine.model)
-        if pair is None:
-            pair = Pair(identity=identity)
-            state.link(episode_id, detainer_id, pair)
-            out.changed.add(episode_id)
-        elif pair.identity != identity:
-            pair.identity = identity
-            out.changed.add(episode_id)
+    for episode_id in meet(state, entry, out.changed):
+        pair = state.pairs[episode_id][detainer_id]
         _judge(state, state.episodes[episode_id], detainer_id, pair, cause, now, out)
+
+
+def _model(state: PartitionState, episode_id: str, now: datetime, out: Outputs) -> None:
+    """Ask anew, by the model of now, whom the episode is of, and let versions and reviews follow by the usual rules."""
+    episode = state.episodes.get(episode_id)
+    if episode is None or not state.is_named(episode_id):
+        return
+    identify(state, episode, state.prepared(episode), out.changed)
+    cause = Cause(
+        kind="identity_model", source=MODEL_SOURCE, event_id=state.book.engine.model, occurred_at=now, accepted_at=now
+    )
+    pairs = state.pairs.get(episode_id, {})
+    for detainer_id in sorted(pairs):
+        _judge(state, episode, detainer_id, pairs[detainer_id], cause, now, out)
 
 
 def _judge(

@@ -1,0 +1,68 @@
+"""Which pairs there are, and what their identities are: a detainer and an episode whose people may be one.
+
+The identity of a pair is a function of the two records and of the model, and of nothing else (G2, G7). It is asked for
+when either side changes, and when the model does.
+"""
+
+from __future__ import annotations
+
+from contracts.types.common import Tier
+from contracts.types.conflict import Identity
+from services.matcher.domain.book import Entry
+from services.matcher.domain.episode import Episode
+from services.matcher.domain.identity.engine import Prepared
+from services.matcher.domain.partition import Pair, PartitionState
+from services.matcher.domain.rules import capped
+
+__all__ = ["identify", "meet"]
+
+
+def identify(state: PartitionState, episode: Episode, person: Prepared, changed: set[str]) -> None:
+    """Ask anew which detainers may be lodged on the episode's person. changed: gets its id if a pair changed."""
+    found = {c.record_id: c.identity for c in state.book.search(person)}
+    for detainer_id in sorted(found.keys() | state.pairs.get(episode.id, {}).keys()):
+        entry = state.book.get(detainer_id)
+        if entry is not None:
+            identity = found.get(detainer_id) or _alone(state, entry.person, person)
+            _pair(state, episode, entry, identity, changed)
+
+
+def meet(state: PartitionState, entry: Entry, changed: set[str]) -> list[str]:
+    """Ask anew which episodes may be of the detainer's person; all that have a pair with it now, in order.
+
+    changed: gets the ids of those whose pair changed.
+    """
+    detainer_id = entry.detainer.detainer_id
+    found = {c.record_id: c.identity for c in state.search(entry.person)}
+    met = sorted(found.keys() | state.paired_with(detainer_id))
+    for episode_id in met:
+        episode = state.episodes[episode_id]
+        identity = found.get(episode_id) or _alone(state, entry.person, state.prepared(episode))
+        _pair(state, episode, entry, identity, changed)
+    return met
+
+
+def _alone(state: PartitionState, one: Prepared, other: Prepared) -> Identity:
+    """The identity of a known pair that a search has not found: mostly NONE.
+
+    Asked of the two alone. A search leaves out blocks that have grown too large, and what else is in an index must not
+    take back what these two records say (G2).
+    """
+    index = state.book.engine.new_index()
+    index.put("", one)
+    for candidate in index.search(other):
+        return candidate.identity
+    return Identity(tier=Tier.NONE, model=state.book.engine.model)
+
+
+def _pair(state: PartitionState, episode: Episode, entry: Entry, identity: Identity, changed: set[str]) -> None:
+    identity = capped(identity, entry.detainer, episode.view.person)
+    detainer_id = entry.detainer.detainer_id
+    pair = state.pairs.get(episode.id, {}).get(detainer_id)
+    if pair is None:
+        state.link(episode.id, detainer_id, Pair(identity=identity))
+    elif pair.identity == identity:
+        return
+    else:
+        pair.identity = identity
+    changed.add(episode.id)
