@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
+from services.matcher.domain.identity.compare import _identifiers as identifiers
 from services.matcher.domain.identity.keys import Feature, features
 from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.normalise import Name, Prepared, swapped_day_month
-from services.matcher.domain.identity.records import Column, Flag, Records, birth_digits
+from services.matcher.domain.identity.records import KINDS, SSN4_SHIFT, Column, Flag, Records, birth_digits
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
 __all__ = ["Bound", "Ceilings"]
@@ -38,39 +39,44 @@ Rows = NDArray[np.uint32]
 
 
 class NameCeiling(NamedTuple):
-    """The most that parts of one name can be worth: to any other name, or to one where the part differs."""
+    """The most that parts of one name can be worth beside another name.
 
-    surname: float
-    surname_differs: float
-    given: float
-    given_differs: float
+    Of surname and given, by how they compare: some token equal, some token alike, none; as_surname: of the given names
+    taken for surnames, likewise. cost: what taking them so costs.
+    """
+
+    surname: tuple[float, float, float]
+    given: tuple[float, float, float]
     middle: float
-    turned: float
+    as_surname: tuple[float, float]
+    cost: float
     most: float
 
 
 def name_ceiling(name: Name, model: Model) -> NameCeiling:
-    def family(tokens: tuple[str, ...]) -> float:
+    """Raises the ceilings beside the weights of compare.py."""
+    bits = model.bits
+    alike = max(bits["surname"][level] for level in ("near", "sounds"))
+
+    def equal(tokens: tuple[str, ...]) -> float:
         rarest = min(model.surname_frequency.get(token, model.rare) for token in tokens)
         whole, part = (log2(model.m["surname"][level] / min(1.0, rarest)) for level in (0, 1))
-        return max(whole, part, *model.bits["surname"].values())
+        return max(whole, part, alike)
 
-    surname = family(name.surname) if name.surname else 0.0
-    given = middle = 0.0
+    surname = (equal(name.surname), alike, bits["surname"]["differs"]) if name.surname else (0.0, 0.0, 0.0)
+    given, middle = (0.0, 0.0, 0.0), 0.0
+    as_surname, cost = (0.0, 0.0), 0.0
+    turned = 0.0
     if name.given:
+        near = max(bits["given"][level] for level in ("nickname", "near", "initial", "sounds"))
         frequency = model.given_frequency.get(name.given[0], model.rare)
-        given = max(log2(model.m["given"][0] / frequency), *model.bits["given"].values())
-        middle = max(0.0, *model.bits["middle"].values()) if len(name.given) > 1 else 0.0
-    cost = max(0.0, log2(model.m["surname"][-2] / model.m["surname"][0]))
-    turned = max(0.0, surname) + max(0.0, family(name.given)) + cost if name.given else 0.0
+        given = (max(near, log2(model.m["given"][0] / frequency)), near, bits["given"]["differs"])
+        middle = max(0.0, *bits["middle"].values()) if len(name.given) > 1 else 0.0
+        as_surname = (equal(name.given), alike)
+        cost = max(0.0, log2(model.m["surname"][-2] / model.m["surname"][0]))
+        turned = max(0.0, *surname) + max(0.0, *as_surname) + cost if name.surname else 0.0
     return NameCeiling(
-        surname=surname,
-        surname_differs=model.bits["surname"]["differs"],
-        given=given,
-        given_differs=model.bits["given"]["differs"],
-        middle=middle,
-        turned=turned,
-        most=max(max(0.0, surname) + max(0.0, given) + middle, turned),
+        surname, given, middle, as_surname, cost, max(max(0.0, *surname) + max(0.0, *given) + middle, turned)
     )
 
 
@@ -83,9 +89,13 @@ class Ceilings:
         agrees, differs = (model.bits["sex"][level] for level in ("agrees", "differs"))
         # by the sex asked for and the sex on record, each 0 (unknown), 1 or 2
         self.sexes = np.array([[0.0] * 4, [0.0, agrees, differs, 0.0], [0.0, differs, agrees, 0.0]])
-        kinds = ("ssn4", "agency_local", "a_number", "sid", "ucn")
-        self.identifiers = sum(max(0.0, *model.bits[kind].values()) for kind in kinds)
-        self.slips = sum(max(0.0, model.bits[kind]["near"]) for kind in kinds)
+        # Whoever shares an identifier is found by it, and not bounded: here it is one slip apart at best.
+        self.slips = {kind: max(0.0, model.bits[kind]["near"]) for kind in KINDS if kind != "ssn4"}
+        ssn4 = model.bits["ssn4"]
+        self.ssn4_most = max(ssn4.values())
+        # by how many digits differ, where two may be two exchanged
+        near = max(ssn4["near"], ssn4["differs"])
+        self.ssn4 = np.array([ssn4["agrees"], near, near, ssn4["differs"], ssn4["differs"]])
 
     def _birth_table(self) -> Floats:
         """Bits by what two dates have in common: year 1, month 2, day 4; digits that differ (0 to 3) 8, swapped 32."""
@@ -118,23 +128,33 @@ class Bound:
         self._names = [name_ceiling(name, ceilings.model) for name in person.names]
         self._most = max((ceiling.most for ceiling in self._names), default=0.0)
 
-    def survivors(self, records: Records, numbers: Numbers, least: float) -> Numbers:
-        """Those of `numbers` whose weight may reach `least` bits."""
+    def survivors(self, records: Records, numbers: Numbers, least: float) -> tuple[Numbers, Floats]:
+        """Those of `numbers` whose weight may reach `least` bits, and the most that it can be without `slips`."""
         rows = records.rows[numbers]
         flags = rows[:, Column.FLAGS]
-        plain = self._births(rows, flags) + self._sexes(flags) + self._identifiers(flags) + _SLACK
-        keep = np.flatnonzero(plain + self._most >= least)
+        plain = self._births(rows, flags) + self._sexes(flags) + self._ssn4(flags) + _SLACK
+        slips = self._slips(flags)
+        keep = np.flatnonzero(plain + slips + self._most >= least)
         if len(keep) <= _FEW or not self._names:
-            return numbers[keep]
-        rows, plain = rows[keep], plain[keep]
-        named = self._name_bits(rows)
+            return numbers[keep], plain[keep] + self._most
+        rows = rows[keep]
         aliases = rows[:, Column.ALIAS]
-        if aliases.any():
-            has = np.flatnonzero(aliases)
-            named[has] = np.maximum(named[has], self._name_bits(records.rows[aliases[has]]))
+        has = np.flatnonzero(aliases)
+        if len(has):
+            both = self._name_bits(np.concatenate((rows, records.rows[aliases[has]])))
+            named = both[: len(rows)]
+            named[has] = np.maximum(named[has], both[len(rows) :])
+        else:
+            named = self._name_bits(rows)
         named[(rows[:, Column.FLAGS] & Flag.MORE_NAMES) != 0] = self._most
-        survivors: Numbers = numbers[keep[plain + named >= least]]
-        return survivors
+        most = plain[keep] + named
+        stay = most + slips[keep] >= least
+        return numbers[keep[stay]], most[stay]
+
+    def slips(self, person: Prepared) -> float:
+        """What the identifiers of a survivor add to its ceiling; those that differ may be left out of account."""
+        weights = identifiers(self._person, person, self._model)
+        return sum(max(0.0, weight.bits) for weight in weights if weight.field != "ssn4")
 
     def _births(self, rows: Rows, flags: Rows) -> Floats:
         births = self._person.births
@@ -156,9 +176,7 @@ class Bound:
         bits = self._model.bits["birth_date"]
         unknown = (column & np.uint32(0xFF)) == 0
         apart = column ^ np.uint32(asked)
-        slips = apart | apart >> np.uint32(1)
-        slips = (slips | slips >> np.uint32(2)) & _DIGITS
-        code = np.minimum(np.bitwise_count(slips), 3).astype(np.uint32) << np.uint32(3)
+        code = np.minimum(_digits_apart(apart), 3).astype(np.uint32) << np.uint32(3)
         code |= apart < np.uint32(0x10000)
         code |= ((apart & np.uint32(0xFF00)) == 0).astype(np.uint32) << np.uint32(1)
         code |= ((apart & np.uint32(0xFF)) == 0).astype(np.uint32) << np.uint32(2)
@@ -177,10 +195,23 @@ class Bound:
         found: Floats = self._ceilings.sexes[asked][flags & np.uint32(3)]
         return found
 
-    def _identifiers(self, flags: Rows) -> Floats:
-        if not self._person.ids:
+    def _ssn4(self, flags: Rows) -> Floats:
+        mine = [int(i.value, 16) for i in self._person.ids if i.kind == "ssn4"]
+        if not mine:
             return np.zeros(len(flags))
-        return np.where((flags & Flag.IDS) != 0, self._ceilings.slips, 0.0)
+        if len(mine) > 1:
+            return np.where((flags & Flag.SSN4) != 0, max(0.0, self._ceilings.ssn4_most), 0.0)
+        theirs = flags >> np.uint32(SSN4_SHIFT)
+        bits = self._ceilings.ssn4[_digits_apart(theirs ^ np.uint32(mine[0]))]
+        several = np.where((flags & Flag.SSN4) != 0, self._ceilings.ssn4_most, 0.0)
+        return np.where(theirs != 0, bits, several)
+
+    def _slips(self, flags: Rows) -> Floats:
+        """As if each kind of other identifiers that both have were one slip apart."""
+        most = np.zeros(len(flags))
+        for kind in {identifier.kind for identifier in self._person.ids} - {"ssn4"}:
+            most[(flags & np.uint32(KINDS[kind])) != 0] += self._ceilings.slips[kind]
+        return most
 
     def _name_bits(self, rows: Rows) -> Floats:
         """The most that the first names of these rows can be worth beside any name asked for."""
@@ -194,44 +225,84 @@ class Bound:
 
     def _one_name(self, name: Name, ceiling: NameCeiling, columns: Numbers, unique: Numbers, places: Numbers) -> Floats:
         surname, given = _with_joined(name.surname), _with_joined(name.given)
-        alike = self._alike([*surname, *given], unique)
-        as_surname: Bools = np.any(alike[: len(surname)], axis=0)
-        as_given: Bools = np.any(alike[len(surname) :], axis=0)
-        has_surname, has_given = columns[:, 0] != NO_TOKEN, columns[:, 2] != NO_TOKEN
+        tokens = self._tokens(unique)
+        alike = self._alike((*surname, *given), tokens, unique)
+        equal = self._equal((*surname, *given), unique)
+        family, family2, call, call2 = places.T
         compound, several = columns[:, 1] != NO_TOKEN, columns[:, 3] != NO_TOKEN
-        # A compound name may also be compared joined, which is no token of its own here.
-        family = as_surname[places[:, 0]] | as_surname[places[:, 1]] | compound
-        calls = as_given[places[:, 2]] | as_given[places[:, 3]] | several
+        same_s, close_s = _any(equal[: len(surname)]), _any(alike[: len(surname)])
+        same_g, close_g = _any(equal[len(surname) :]), _any(alike[len(surname) :])
         straight = np.zeros(len(columns))
-        if name.surname:
-            straight += np.where(has_surname, np.where(family, ceiling.surname, ceiling.surname_differs), 0.0)
-        if name.given:
-            straight += np.where(has_given, np.where(calls, ceiling.given, ceiling.given_differs), 0.0)
-            if len(name.given) > 1:
-                straight += np.where(several, ceiling.middle, 0.0)
-        if not (name.surname and name.given):
+        if surname:
+            close = close_s[family] | close_s[family2]
+            # A compound name may also be compared joined, which is no token of its own here.
+            same = same_s[family] | same_s[family2] | (compound & close)
+            straight += np.where(columns[:, 0] != NO_TOKEN, _graded(ceiling.surname, same, close | compound), 0.0)
+        if given:
+            first, first_alike = equal[len(surname)], alike[len(surname)]
+            close = first_alike[call] | first[call2] | same_g[call]
+            straight += np.where(columns[:, 2] != NO_TOKEN, _graded(ceiling.given, first[call], close), 0.0)
+            if ceiling.middle and several.any():
+                initial = np.array([token[:1] == given[0][0] for token in tokens])
+                straight += np.where(several & initial[call], ceiling.middle, 0.0)
+        if not (surname and given):
             return straight
+        # given names asked for beside surnames on record, and the other way round
+        close_one = close_g[family] | close_g[family2] | compound
+        close_two = close_s[call] | close_s[call2] | several
+        both = close_one & close_two
+        if not both.any():
+            return straight
+        same_one = same_g[family] | same_g[family2] | (compound & (close_g[family] | close_g[family2]))
+        same_two = same_s[call] | same_s[call2] | (several & (close_s[call] | close_s[call2]))
         turned = (
-            (as_given[places[:, 0]] | as_given[places[:, 1]] | compound)
-            & (as_surname[places[:, 2]] | as_surname[places[:, 3]] | several)
-            & has_given
+            np.where(same_one, ceiling.as_surname[0], ceiling.as_surname[1])
+            + np.where(same_two, ceiling.surname[0], ceiling.surname[1])
+            + ceiling.cost
         )
-        return np.where(turned, np.maximum(straight, ceiling.turned), straight)
+        return np.where(both, np.maximum(straight, turned), straight)
 
-    def _alike(self, asked: list[str], unique: Numbers) -> Bools:
+    def _tokens(self, unique: Numbers) -> list[str]:
+        tokens = self._vocabulary.tokens
+        return [tokens[number] for number in unique.tolist()]
+
+    def _equal(self, asked: tuple[str, ...], unique: Numbers) -> Bools:
+        numbers = [self._vocabulary.known(token) for token in asked]
+        found: Bools = np.array(numbers)[:, None] == unique
+        return found
+
+    def _alike(self, asked: tuple[str, ...], tokens: list[str], unique: Numbers) -> Bools:
         """For each token asked for and each of `unique`: whether they might be at any level but "differs"."""
-        tokens = [self._vocabulary.tokens[number] for number in unique.tolist()]
         likeness = process.cdist(asked, tokens, scorer=JaroWinkler.similarity, dtype=np.float32)
         slips = process.cdist(asked, tokens, scorer=OSA.distance, dtype=np.uint8, score_cutoff=2)
-        alike: Bools = np.logical_or(likeness >= _NEVER_ALIKE, slips <= 2)
-        hashes = self._vocabulary.hashes()[unique]
-        single = np.array([len(token) == 1 for token in tokens])
-        for place, token in enumerate(asked):
-            mine = features(token)
-            alike[place] |= hashes[:, Feature.CALL] == np.uint64(mine[Feature.CALL])
-            initials = hashes[:, Feature.INITIAL] == np.uint64(mine[Feature.INITIAL])
-            alike[place] |= initials if len(token) == 1 else initials & single
+        mine = np.array([features(token) for token in asked], np.uint64)
+        theirs = self._vocabulary.hashes()[unique]
+        single = np.array([len(token) == 1 for token in tokens]) | np.array([[len(token) == 1] for token in asked])
+        alike: Bools = (likeness >= _NEVER_ALIKE) | (slips <= 2)
+        alike |= mine[:, None, Feature.CALL] == theirs[:, Feature.CALL]
+        alike |= single & (mine[:, None, Feature.INITIAL] == theirs[:, Feature.INITIAL])
         return alike
+
+
+def _any(rows: Bools) -> Bools:
+    """Whether any row is true, by column."""
+    if len(rows) == 1:
+        one: Bools = rows[0]
+        return one
+    found: Bools = np.logical_or.reduce(rows, axis=0)
+    return found
+
+
+def _graded(grades: tuple[float, float, float], same: Bools, close: Bools) -> Floats:
+    return np.where(same, grades[0], np.where(close, grades[1], grades[2]))
+
+
+def _digits_apart(apart: Rows) -> NDArray[np.uint8]:
+    """How many groups of four bits are not zero."""
+    digits = apart | apart >> np.uint32(1)
+    digits = (digits | digits >> np.uint32(2)) & _DIGITS
+    count: NDArray[np.uint8] = np.bitwise_count(digits)
+    return count
 
 
 def _with_joined(tokens: tuple[str, ...]) -> tuple[str, ...]:

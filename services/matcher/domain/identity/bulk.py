@@ -74,7 +74,7 @@ def file_all(records: Records, vocabulary: Vocabulary, people: Iterable[tuple[st
     while chunk := list(islice(stream, _CHUNK)):
         flat = _Flat()
         _flatten(flat, chunk, records, vocabulary, surnames, givens)
-        parts.append(np.unique(np.concatenate(list(_keys(flat, vocabulary.hashes())))))
+        parts.append(_distinct(np.concatenate(list(_keys(flat, vocabulary.hashes())))))
     if not parts:
         return np.empty(0, np.uint64)
     whole = np.empty(sum(map(len, parts)), np.uint64)
@@ -85,6 +85,12 @@ def file_all(records: Records, vocabulary: Vocabulary, people: Iterable[tuple[st
         filled += len(part)
     whole.sort()
     return whole
+
+
+def _distinct(keys: Entries) -> Entries:
+    """np.unique, which hashes nowadays, at ten times the time of sorting numbers."""
+    keys.sort()
+    return keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
 
 
 def _flatten(

@@ -10,7 +10,6 @@ records at once with the same arithmetic in columns (bulk.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -27,7 +26,6 @@ __all__ = [
     "SSN4_YEAR",
     "DatePart",
     "Feature",
-    "Key",
     "Pass",
     "called",
     "features",
@@ -104,18 +102,13 @@ _MASK: Final = (1 << 64) - 1
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 
 
-class Key(NamedTuple):
-    """64 bits, and the pass that they belong to."""
-
-    value: int
-    of: Pass
-
-
 def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 _SALTS: Final = {kind: _hash(f"{number}:{kind.name}") for number, kind in enumerate(_ALL)}
+
+_SALTED: Final = [(_SALTS[kind], kind) for kind in PASSES]
 
 
 def mix(seed: int, part: int) -> int:
@@ -153,9 +146,9 @@ def issued_by(kind: str, issuer: str) -> int:
     return mix(salt(IDENTIFIER), _hash(f"{kind}:{issuer}"))
 
 
-def identifier_key(identifier: Id) -> Key:
+def identifier_key(identifier: Id) -> int:
     """32 bits of the value are enough: an identifier that shares them brings a candidate which the weighing refuses."""
-    return Key(mix(issued_by(identifier.kind, identifier.issuer), crc32(identifier.value.encode())), IDENTIFIER)
+    return mix(issued_by(identifier.kind, identifier.issuer), crc32(identifier.value.encode()))
 
 
 def record_key(record_id: str) -> int:
@@ -163,59 +156,75 @@ def record_key(record_id: str) -> int:
     return mix(salt(RECORD), crc32(record_id.encode()))
 
 
-def _cut(birth: str, part: DatePart) -> int | None:
-    """The part of YYYYMMDD, YYYYMM or YYYY; None where that part is not known."""
-    known = {8: 4, 6: 2, 4: 1}.get(len(birth), 0)
-    match part:
-        case DatePart.DAY:
-            return int(birth) if known == 4 else None
-        case DatePart.YEAR:
-            return int(birth[:4]) if known else None
-        case DatePart.MONTH:
-            return int(birth[:6]) if known >= 2 else None
-        case DatePart.MONTH_DAY:
-            return int(birth[4:]) if known == 4 else None
+@lru_cache(maxsize=1 << 17)
+def _cut(birth: str) -> tuple[int | None, ...]:
+    """Each DatePart of YYYYMMDD, YYYYMM or YYYY; None where that part is not known."""
+    known = len(birth)
+    return (
+        int(birth) if known == 8 else None,
+        int(birth[:4]) if known >= 4 else None,
+        int(birth[:6]) if known >= 6 else None,
+        int(birth[4:]) if known == 8 else None,
+    )
 
 
-def _name_keys(surname: tuple[str, ...], given: tuple[str, ...], births: Iterable[str]) -> Iterable[Key]:
-    sur = [features(token) for token in tokens_of(surname)]
-    giv = [features(token) for token in called(given)]
-    for kind in PASSES:
-        seeds = [salt(kind)]
-        if kind.surname is not None:
-            seeds = [mix(seed, token[kind.surname]) for seed in seeds for token in sur]
-        if kind.given is not None:
-            seeds = [mix(seed, token[kind.given]) for seed in seeds for token in giv]
-        if kind.date is None:
-            for seed in seeds:
-                yield Key(seed, kind)
+def _add_names(
+    keys: dict[int, Pass], surname: tuple[str, ...], given: tuple[str, ...], births: list[tuple[int | None, ...]]
+) -> None:
+    """Add the keys of one name. It is run for every record and search: `mix` is written out where that counts."""
+    family = [features(token) for token in tokens_of(surname)]
+    calls = [features(token) for token in called(given)]
+    for seed, kind in _SALTED:
+        _, by_surname, by_given, part, _ = kind
+        seeds = [seed]
+        if by_surname is not None:
+            mixed = [((seed ^ token[by_surname]) * _MULTIPLIER) & _MASK for token in family]
+            seeds = [x ^ (x >> 29) for x in mixed]
+        if by_given is not None:
+            mixed = [((x ^ token[by_given]) * _MULTIPLIER) & _MASK for x in seeds for token in calls]
+            seeds = [x ^ (x >> 29) for x in mixed]
+        if part is None:
+            for x in seeds:
+                keys[x] = kind
             continue
         for birth in births:
-            part = _cut(birth, kind.date)
-            if part is not None:
-                for seed in seeds:
-                    yield Key(mix(seed, part), kind)
+            cut = birth[part]
+            if cut is not None:
+                for x in seeds:
+                    x = ((x ^ cut) * _MULTIPLIER) & _MASK
+                    keys[x ^ (x >> 29)] = kind
+
+
+def _add_identifiers(keys: dict[int, Pass], person: Prepared) -> None:
+    for identifier in person.ids:
+        if identifier.kind != "ssn4":
+            keys[identifier_key(identifier)] = IDENTIFIER
+            continue
+        four = mix(salt(SSN4_YEAR), int(identifier.value))
+        for birth in person.births:
+            year = _cut(birth)[DatePart.YEAR]
+            if year is not None:
+                keys[mix(four, year)] = SSN4_YEAR
 
 
 def filed_under(person: Prepared) -> dict[int, Pass]:
     """The keys of a record, each with its pass."""
-    keys = dict(identifier_key(i) for i in person.ids if i.kind != "ssn4")
-    for i in person.ids:
-        if i.kind == "ssn4":
-            four = mix(salt(SSN4_YEAR), int(i.value))
-            years = (_cut(birth, DatePart.YEAR) for birth in person.births)
-            keys.update((mix(four, year), SSN4_YEAR) for year in years if year is not None)
-    for name in person.names:
-        keys.update(_name_keys(name.surname, name.given, person.births))
+    keys: dict[int, Pass] = {}
+    _add_identifiers(keys, person)
+    births = [_cut(birth) for birth in person.births]
+    for surname, given in person.names:
+        _add_names(keys, surname, given, births)
     return keys
 
 
 def looked_under(person: Prepared) -> dict[int, Pass]:
     """The keys to look under: those of the record, and of its variants."""
-    keys = filed_under(person)
-    exchanged = [other for birth in person.births if (other := swapped_day_month(birth)) is not None]
-    for name in person.names:
-        keys.update(_name_keys(name.surname, name.given, exchanged))
-        if name.given and name.surname:
-            keys.update(_name_keys(name.given, name.surname, person.births))
+    keys: dict[int, Pass] = {}
+    _add_identifiers(keys, person)
+    births = [_cut(birth) for birth in person.births]
+    exchanged = [_cut(other) for birth in person.births if (other := swapped_day_month(birth)) is not None]
+    for surname, given in person.names:
+        _add_names(keys, surname, given, births + exchanged)
+        if given and surname:
+            _add_names(keys, given, surname, births)
     return keys

@@ -39,11 +39,14 @@ def entries(keys: Entries, numbers: NDArray[np.int64]) -> Entries:
 
 
 class Found(NamedTuple):
-    """numbers: of the records under the keys asked for, some more than once. which: the key that led to each."""
+    """numbers: of the records under the keys asked for, some more than once. which: the key that led to each.
+
+    cut: whether a key was left out.
+    """
 
     numbers: NDArray[np.int64]
     which: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    cut: bool
 
 
 class _Merge:
@@ -145,18 +148,21 @@ class Postings:
             self._merge, self._purging = _Merge(self._runs), True
         return self._purging
 
-    def find(self, keys: Entries, caps: NDArray[np.int64], alive: NDArray[np.bool_]) -> Found:
+    def find(self, keys: Entries, caps: NDArray[np.int64], alive: NDArray[np.bool_], dead: int) -> Found:
         """The records under each of `keys`, but for a key with more than its cap: that one's are left out.
 
-        keys: 64 bits each, as for `add`. counts: for each key, how many there are.
+        keys: 64 bits each, as for `add`. dead: how many removed records there may be entries of, at most.
         """
         wanted = keys & _KEYS
-        both = np.concatenate((wanted, wanted + _NEXT))
         total = np.zeros(len(wanted), np.int64)
         places: list[tuple[Entries, NDArray[np.int64], NDArray[np.int64]]] = []
         for run in self._runs:
-            found = run.searchsorted(both)
-            start, sizes = found[: len(wanted)], found[len(wanted) :] - found[: len(wanted)]
+            if not len(run):
+                continue
+            start = run.searchsorted(wanted)
+            here_too = np.flatnonzero((run[np.minimum(start, len(run) - 1)] & _KEYS) == wanted)
+            sizes = np.zeros(len(wanted), np.int64)
+            sizes[here_too] = run.searchsorted(wanted[here_too] + _NEXT) - start[here_too]
             total += sizes
             places.append((run, start, sizes))
         fresh = self._fresh
@@ -170,9 +176,10 @@ class Postings:
         parts: list[Entries] = []
         which_parts: list[NDArray[np.int64]] = []
         over = total > caps
-        if over.any():
-            self._recount(total, np.flatnonzero(over), places, dict(here), alive)
+        if dead and len(in_doubt := np.flatnonzero(over & (total - dead <= caps))):
+            self._recount(total, in_doubt, places, dict(here), alive)
             over = total > caps
+        cut = bool(over.any())
         for run, start, sizes in places:
             wide = np.flatnonzero((sizes > 0) & ~over)
             starts, lengths = start[wide].tolist(), sizes[wide]
@@ -191,13 +198,13 @@ class Postings:
             which_parts.append(np.array(late_which, np.int64))
         if not parts:
             nothing = np.empty(0, np.int64)
-            return Found(nothing, nothing, total)
+            return Found(nothing, nothing, cut)
         numbers = (np.concatenate(parts) & _NUMBERS).astype(np.int64)
         which_all = np.concatenate(which_parts)
         living = alive[numbers]
         if not living.all():
             numbers, which_all = numbers[living], which_all[living]
-        return Found(numbers, which_all, total)
+        return Found(numbers, which_all, cut)
 
     def _recount(
         self,

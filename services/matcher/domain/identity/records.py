@@ -21,7 +21,7 @@ from services.matcher.domain.identity.normalise import Name, Prepared
 from services.matcher.domain.identity.postings import MAX_RECORDS
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
-__all__ = ["Column", "Flag", "Records", "Stored", "birth_digits"]
+__all__ = ["KINDS", "SSN4_SHIFT", "Column", "Flag", "Records", "Stored", "birth_digits"]
 
 
 class Column(IntEnum):
@@ -41,13 +41,20 @@ class Column(IntEnum):
 
 
 class Flag(IntFlag):
-    """MORE_…: there are names or dates that the row does not show. IDS: there are identifiers."""
+    """MORE_…: there are names or dates that the row does not show. The rest are kinds of identifiers that there are.
+
+    The upper half of FLAGS is the SSN4, a digit in each four bits, where there is one only.
+    """
 
     MALE = 1
     FEMALE = 2
-    IDS = 4
-    MORE_NAMES = 8
-    MORE_BIRTHS = 16
+    MORE_NAMES = 4
+    MORE_BIRTHS = 8
+    SSN4 = 16
+    AGENCY_LOCAL = 32
+    A_NUMBER = 64
+    SID = 128
+    UCN = 256
 
 
 class Stored(Struct, frozen=True, array_like=True, gc=False):
@@ -64,7 +71,10 @@ _LENGTH: Final = 4
 _SLOT: Final = 16
 """Bytes; encoded records take whole slots, so that what one leaves another can use."""
 _SEX: Final = {"": 0, "M": int(Flag.MALE), "F": int(Flag.FEMALE)}
-_IDS: Final = int(Flag.IDS)
+KINDS: Final = {kind: int(Flag[kind.upper()]) for kind in ("ssn4", "agency_local", "a_number", "sid", "ucn")}
+"""The flag of each kind of identifier."""
+SSN4_SHIFT: Final = 16
+_SSN4: Final = int(Flag.SSN4)
 _MORE_NAMES: Final = int(Flag.MORE_NAMES)
 _MORE_BIRTHS: Final = int(Flag.MORE_BIRTHS)
 _WIDTH: Final = len(Column)
@@ -142,7 +152,13 @@ class Records:
     def _digest(self, person: Prepared, alias: int) -> tuple[Row, Row | None]:
         """The row of a person, and that of the second name, which goes under the number `alias`."""
         names, births = person.names, person.births
-        flags = _SEX[person.sex] | (_IDS if person.ids else 0)
+        flags = _SEX[person.sex]
+        for kind, _, value in person.ids:
+            if kind == "ssn4" and not flags & _SSN4:
+                flags |= int(value, 16) << SSN4_SHIFT
+            elif kind == "ssn4":
+                flags &= (1 << SSN4_SHIFT) - 1
+            flags |= KINDS[kind]
         more = len(names) > 2
         first = second = call = middle = 0
         other: Row | None = None

@@ -19,7 +19,7 @@ NO_TOKEN: Final = 0
 
 
 class Vocabulary:
-    """tokens[number] is the token; hashes[number] are its features (keys.Feature), for keys made in columns."""
+    """tokens[number] is the token; `hashes()[number]` are its features (keys.Feature), for keys made in columns."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = [""]
@@ -37,6 +37,10 @@ class Vocabulary:
             number = self._numbers[token] = len(self.tokens)
             self.tokens.append(token)
         return number
+
+    def known(self, token: str) -> int:
+        """The number of a token, -1 if it has none."""
+        return self._numbers.get(token, -1)
 
     def hashes(self) -> NDArray[np.uint64]:
         """Features by token number; a column each."""

@@ -19,16 +19,18 @@ from services.matcher.domain.identity.bound import Bound, Ceilings
 from services.matcher.domain.identity.bulk import file_all
 from services.matcher.domain.identity.compare import compare
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex
-from services.matcher.domain.identity.keys import CAP, Pass, filed_under, looked_under, record_key
+from services.matcher.domain.identity.keys import IDENTIFIER, Pass, filed_under, looked_under, record_key
 from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.normalise import Prepared, prepare
-from services.matcher.domain.identity.postings import Postings
-from services.matcher.domain.identity.records import Records
+from services.matcher.domain.identity.postings import Found, Postings
+from services.matcher.domain.identity.records import Records, Stored
 from services.matcher.domain.identity.snapshot import pack, unpack
 from services.matcher.domain.identity.verdict import judge
 from services.matcher.domain.identity.vocabulary import Vocabulary
 
 __all__ = ["WeighedEngine", "WeighedIndex"]
+
+Numbers = NDArray[np.int64]
 
 _NO_CAP: Final = 1 << 62
 _PURGE_BEYOND: Final = 1 << 14
@@ -103,18 +105,34 @@ class WeighedIndex(IdentityIndex):
         """
         looked = looked_under(person)
         numbers, which, truncated = self._look(looked)
-        candidates = _distinct(numbers)
-        if bounded and len(candidates):
-            candidates = self._bounded(person, candidates, numbers, which, looked)
         found: list[Candidate] = []
-        for number in candidates.tolist():
-            stored = self._records.get(number)
-            verdict = judge(person, stored.person, self._model, hopeless=bounded)
+        for number, other in self._worth_weighing(person, numbers, which, looked, bounded):
+            verdict = judge(person, other.person, self._model, hopeless=bounded)
             if verdict is not None and verdict[0].tier is not Tier.NONE:
                 passes = self._passes(which[numbers == number], looked)
-                found.append(Candidate(stored.record_id, verdict[0], passes, truncated))
+                found.append(Candidate(other.record_id, verdict[0], passes, truncated))
         found.sort(key=_by_id)
         return found
+
+    def _worth_weighing(
+        self, person: Prepared, numbers: Numbers, which: Numbers, looked: dict[int, Pass], bounded: bool
+    ) -> Iterator[tuple[int, Stored]]:
+        """Records that may be above NONE: by an identifier that agrees, or by weight."""
+        candidates = _distinct(numbers)
+        if not bounded or not len(candidates):
+            yield from ((number, self._records.get(number)) for number in candidates.tolist())
+            return
+        identifying = [place for place, kind in enumerate(looked.values()) if kind is IDENTIFIER]
+        agreeing = set(numbers[np.isin(which, identifying)].tolist()) if identifying else set()
+        yield from ((number, self._records.get(number)) for number in agreeing)
+        bound, least = Bound(person, self._ceilings, self._vocabulary), self._model.least_bits
+        left, most = bound.survivors(self._records, candidates, least)
+        for number, ceiling in zip(left.tolist(), most.tolist(), strict=True):
+            if number in agreeing:
+                continue
+            other = self._records.get(number)
+            if ceiling >= least or ceiling + bound.slips(other.person) >= least:
+                yield number, other
 
     def weigh(self, person: Prepared) -> Iterator[tuple[str, float]]:
         """Every candidate with its bits, whatever its tier: for benchmarks and training."""
@@ -136,39 +154,20 @@ class WeighedIndex(IdentityIndex):
         stored = [self._records.get(number) for number in _distinct(numbers).tolist()]
         return sorted(((record.record_id, record.person) for record in stored), key=lambda pair: pair[0])
 
-    def _look(self, looked: dict[int, Pass]) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+    def _look(self, looked: dict[int, Pass]) -> Found:
         """Record numbers under these keys, the place of the key that led to each, and whether one was left out."""
         keys = np.fromiter(looked, np.uint64, len(looked))
-        caps = np.array([CAP if kind.capped else _NO_CAP for kind in looked.values()], np.int64)
-        numbers, which, counts = self._postings.find(keys, caps, self._records.alive)
-        return numbers, which, bool((counts > caps).any())
-
-    def _bounded(
-        self,
-        person: Prepared,
-        candidates: NDArray[np.int64],
-        numbers: NDArray[np.int64],
-        which: NDArray[np.int64],
-        looked: dict[int, Pass],
-    ) -> NDArray[np.int64]:
-        """Candidates that may be above NONE: by an identifier that agrees, or by weight."""
-        identifying = [place for place, kind in enumerate(looked.values()) if kind.name == "identifier"]
-        bound = Bound(person, self._ceilings, self._vocabulary)
-        left = bound.survivors(self._records, candidates, self._model.least_bits)
-        if identifying:
-            agreeing = numbers[np.isin(which, identifying)]
-            if len(agreeing):
-                left = np.union1d(left, agreeing)
-        return left
+        caps = np.array([kind.cap or _NO_CAP for kind in looked.values()], np.int64)
+        return self._postings.find(keys, caps, self._records.alive, len(self._gone) + len(self._swept))
 
     @staticmethod
-    def _passes(which: NDArray[np.int64], looked: dict[int, Pass]) -> tuple[str, ...]:
+    def _passes(which: Numbers, looked: dict[int, Pass]) -> tuple[str, ...]:
         kinds = list(looked.values())
         return tuple(sorted({kinds[place].name for place in which.tolist()}))
 
     def _number(self, record_id: str) -> int | None:
         keys = np.array([record_key(record_id)], np.uint64)
-        for number in self._postings.find(keys, np.array([_NO_CAP]), self._records.alive).numbers.tolist():
+        for number in self._postings.find(keys, np.array([_NO_CAP]), self._records.alive, 0).numbers.tolist():
             if self._records.get(number).record_id == record_id:
                 return int(number)
         return None
@@ -185,7 +184,7 @@ class WeighedIndex(IdentityIndex):
             self._swept = []
 
 
-def _distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+def _distinct(numbers: Numbers) -> Numbers:
     """Like np.unique, in half the time for a few hundred."""
     if len(numbers) < 2:
         return numbers
