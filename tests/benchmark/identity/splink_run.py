@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_COLUMNS = "unique_id, given, middle, surname, birth, sex, number"
-_PREPARED = """
+COLUMNS = "unique_id, given, middle, surname, birth, sex, number"
+PREPARED = """
 CREATE TABLE {table} AS SELECT unique_id, given, surname, birth, sex, number,
  substr(middle, 1, 1) AS middle, substr(given, 1, 1) AS given1, substr(given, 1, 3) AS given3,
  substr(surname, 1, 1) AS surname1, substr(surname, 1, 4) AS surname4,
@@ -24,7 +24,7 @@ FROM (SELECT {columns} FROM (SELECT unique_id, {nulls} FROM read_csv('{path}', a
 """
 
 
-def _settings(spec: dict[str, Any]) -> Any:
+def settings(spec: dict[str, Any]) -> Any:
     import splink.comparison_level_library as cll
     import splink.comparison_library as cl
     from splink import SettingsCreator, block_on
@@ -91,13 +91,13 @@ def main(spec: dict[str, Any]) -> None:
 
     logging.getLogger("splink").setLevel(logging.ERROR)
     connection = duckdb.connect(":memory:")
-    nulls = ", ".join(f"nullif({column}, '') AS {column}" for column in _COLUMNS.split(", ")[1:])
+    nulls = ", ".join(f"nullif({column}, '') AS {column}" for column in COLUMNS.split(", ")[1:])
     api = DuckDBAPI(connection)
     frames = []
     for table in ("left", "right") if spec["right"] else ("left",):
-        connection.execute(_PREPARED.format(table=f"{table}_rows", columns=_COLUMNS, nulls=nulls, path=spec[table]))
+        connection.execute(PREPARED.format(table=f"{table}_rows", columns=COLUMNS, nulls=nulls, path=spec[table]))
         frames.append(api.register(f"{table}_rows"))
-    linker = Linker(frames, _settings(spec), log_level=logging.ERROR)
+    linker = Linker(frames, settings(spec), log_level=logging.ERROR)
     training = linker.training
     sure = [block_on("given", "surname", "birth")]
     if spec["number"]:
