@@ -9,8 +9,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faststream.kafka import KafkaBroker
 
 from services.matcher.adapters.changelog import STATE_TOPIC
+from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.records import CONFLICTS_TOPIC, REVIEWS_TOPIC
+from services.matcher.api.search import MAX_BODY_BYTES, SearchApi
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.identity_model import load_model
@@ -43,7 +45,7 @@ class MatcherService:
         self._stop = stop
         self.health = Health()
         self.broker: KafkaBroker = make_broker(settings)
-        self._book = DetainerBook(WeighedEngine(load_model(settings.identity_model)))
+        self._book = DetainerBook(MeteredEngine(WeighedEngine(load_model(settings.identity_model))))
         self._book_read: asyncio.Future[None] | None = None
         self._ownership = Ownership(
             settings,
@@ -80,7 +82,21 @@ class MatcherService:
         self.health.alive("custody", self._progress.check)
         self.health.ready("detainers", self._detainers_read)
         self.health.ready("partitions", self._ownership.ready)
-        self.edge = Edge("Sallyport matcher", self.health, host=settings.http_host, port=settings.http_port)
+        search = SearchApi(
+            self._book,
+            token=settings.identity_search_token,
+            waiting=self._detainers_read,
+            states=self._ownership.states,
+        )
+        self.edge = Edge(
+            "Sallyport matcher",
+            self.health,
+            host=settings.http_host,
+            port=settings.http_port,
+            routes=[search.route()],
+            max_body_bytes=MAX_BODY_BYTES,
+            bearer="SALLYPORT_IDENTITY_SEARCH_TOKEN of the matcher.",
+        )
 
     async def start(self) -> None:
         await self.edge.start()

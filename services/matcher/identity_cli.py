@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from random import Random
+from typing import Annotated, ClassVar
 
+import aiohttp
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
 from contracts.types.person import Person
+from services.matcher.api.search import Found, read_person
 from services.matcher.domain.identity.model import encode
 from services.matcher.domain.identity.normalise import Prepared, prepare
 from services.matcher.domain.identity.train import estimate, frequencies
 from services.matcher.domain.identity.verdict import judge
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.identity_model import load_model
-from services.platform.errors import ContractViolation
+from services.platform.errors import ContractViolation, SallyportError
 
 __all__ = ["app"]
 
@@ -25,15 +29,42 @@ app = App(name="identity", help="Who is this, how sure, and why.")
 console = Console()
 
 
+class MatcherAway(SallyportError):
+    """Nobody answers at the URL, or somebody who is no matcher."""
+
+    code = "matcher_unreachable"
+    retryable: ClassVar[bool] = True
+
+
+class SearchRefused(SallyportError):
+    """The matcher answered, and not with what was found. The text has its status and its own code."""
+
+    code = "search_refused"
+    alert = False
+
+
+class _Problem(msgspec.Struct):
+    code: str
+    detail: str = ""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ContractViolation("file_unreadable", f"{path}: {error.strerror}") from None
+
+
 def _person(raw: bytes, where: str) -> Person:
     try:
-        return msgspec.json.decode(raw, type=Person)
-    except msgspec.DecodeError as error:
-        raise ContractViolation("person_invalid", f"{where}: {error}") from None
+        return read_person(raw)
+    except ContractViolation as error:
+        at = f" at {error.field}" if error.field else ""
+        raise ContractViolation(error.reason, f"{where}{at}: {error.detail}") from None
 
 
 def _people(path: Path) -> list[Prepared]:
-    lines = path.read_bytes().splitlines()
+    lines = _read(path).splitlines()
     return [prepare(_person(line, f"{path}:{n}")) for n, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -41,7 +72,7 @@ def _people(path: Path) -> list[Prepared]:
 def explain(a: Path, b: Path, *, model: Path | None = None) -> None:
     """Print the waterfall of two people, each a JSON file as in contracts/types/person.py."""
     weighing = load_model(model)
-    one, other = (prepare(_person(path.read_bytes(), str(path))) for path in (a, b))
+    one, other = (prepare(_person(_read(path), str(path))) for path in (a, b))
     verdict = judge(one, other, weighing, hopeless=False)
     assert verdict is not None
     identity, bits = verdict
@@ -57,26 +88,64 @@ def explain(a: Path, b: Path, *, model: Path | None = None) -> None:
 
 
 @app.command
-def search(person: Path, records: Path, *, model: Path | None = None) -> None:
-    """Search a file of people, one JSON object a line, for a person; candidates are named by their line."""
-    engine = WeighedEngine(load_model(model))
-    index = engine.new_index()
-    for number, someone in enumerate(_people(records), 1):
-        index.put(str(number), someone)
-    table = Table("line", "tier", "probability", "passes", "vetoes")
-    found = index.find(prepare(_person(person.read_bytes(), str(person))))
-    for hit in sorted(found, key=lambda hit: -(hit.identity.probability or 0.0)):
-        identity = hit.identity
+def search(
+    person: Path,
+    *,
+    url: Annotated[str, Parameter(env_var="SALLYPORT_MATCHER_URL", help="Base URL of a matcher.")],
+    token: Annotated[
+        str,
+        Parameter(
+            env_var="SALLYPORT_IDENTITY_SEARCH_TOKEN", help="The matcher's search token; better in the environment."
+        ),
+    ] = "",
+) -> None:
+    """Ask a running matcher who the person of a JSON file may be, among its detainers and the episodes that it owns."""
+    raw = _read(person)
+    _person(raw, str(person))  # what is wrong with it is said here, before anything is sent
+    found = asyncio.run(_ask(url.rstrip("/"), token, raw))
+    table = Table("side", "record", "tier", "probability", "bits", "found by", "vetoes")
+    for hit in found.candidates:
+        bits = ", ".join(f"{e.field} {e.outcome} {e.bits or 0.0:+.1f}" for e in hit.evidence)
         table.add_row(
+            hit.side,
             hit.record_id,
-            identity.tier.value,
-            f"{identity.probability:.6f}",
+            hit.tier.value,
+            f"{hit.probability:.6f}",
+            bits,
             ", ".join(hit.passes),
-            "; ".join(identity.vetoes),
+            "; ".join(hit.vetoes),
         )
     console.print(table)
-    if any(hit.truncated for hit in found):
-        console.print("The name-only pass was cut: there may be others of this name.")
+    console.print(
+        f"{len(found.candidates)} of {found.detainers:,} detainers and {found.episodes:,} episodes "
+        f"(partitions {', '.join(map(str, found.partitions)) or 'none'}), model {found.model}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if found.truncated:
+        console.print("A block of this name was too large to be looked at: there may be others.")
+
+
+async def _ask(url: str, token: str, raw: bytes) -> Found:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), headers=headers) as session,
+            session.post(f"{url}/v1/identity/search", data=raw) as answer,
+        ):
+            status, body = answer.status, await answer.read()
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise MatcherAway(f"{url}: {type(error).__name__}") from None
+    if status == 200:
+        try:
+            return msgspec.json.decode(body, type=Found)
+        except msgspec.MsgspecError:
+            raise MatcherAway(f"{url}: the answer is not that of a matcher") from None
+    try:
+        problem = msgspec.json.decode(body, type=_Problem)
+    except msgspec.MsgspecError:
+        raise MatcherAway(f"{url}: the answer, status {status}, is not that of a matcher") from None
+    raise SearchRefused(f"{status} {problem.code}: {problem.detail}")
 
 
 @app.command

@@ -8,7 +8,20 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.platform.metrics import AGE_BUCKETS_S
 
-__all__ = ["AGE", "CONFLICTS", "DETAINERS", "EPISODES", "INPUTS", "RESTORE", "REVIEWS", "TRANSACTION"]
+__all__ = [
+    "AGE",
+    "CONFLICTS",
+    "DETAINERS",
+    "EPISODES",
+    "IDENTITY_CANDIDATES",
+    "IDENTITY_NOBODY",
+    "IDENTITY_SEARCH",
+    "IDENTITY_TRUNCATED",
+    "INPUTS",
+    "RESTORE",
+    "REVIEWS",
+    "TRANSACTION",
+]
 
 INPUTS: Final = Counter("sallyport_matcher_inputs_total", "Inputs judged, by kind.", ["kind"])
 CONFLICTS: Final = Counter("sallyport_matcher_conflicts_total", "Conflict versions published, by stage.", ["stage"])
@@ -26,3 +39,18 @@ RESTORE: Final = Histogram(
 )
 EPISODES: Final = Gauge("sallyport_matcher_episodes", "Custody episodes held.", ["partition"])
 DETAINERS: Final = Gauge("sallyport_matcher_detainers", "Detainers held.")
+IDENTITY_SEARCH: Final = Histogram(
+    "sallyport_matcher_identity_search_seconds",
+    "One search of an identity index: detainers by a person in custody, or episodes by the person of a detainer.",
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0),
+)
+IDENTITY_CANDIDATES: Final = Counter(
+    "sallyport_matcher_identity_candidates_total", "Records that a search found, by tier.", ["tier"]
+)
+IDENTITY_NOBODY: Final = Counter(
+    "sallyport_matcher_identity_nobody_total", "Searches that found nobody: every record came to the tier NONE."
+)
+IDENTITY_TRUNCATED: Final = Counter(
+    "sallyport_matcher_identity_truncated_total",
+    "Searches that found somebody, and left out a block of one name that was too large to be looked at.",
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from services.platform.settings import PlatformSettings
 
@@ -21,6 +21,10 @@ class MatcherSettings(PlatformSettings):
     identity_model: Path | None = Field(
         default=None,
         description="File with the parameters of the identity engine (`sallyport identity train`); none: as shipped.",
+    )
+    identity_search_token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of POST /v1/identity/search; none: nobody may search.",
     )
     max_poll_records: int = Field(default=4000, ge=1, description="Most custody events taken from Kafka at once.")
     transaction_max_inputs: int = Field(

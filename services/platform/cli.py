@@ -10,7 +10,7 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from services.platform.errors import SallyportError
+from services.platform.errors import ContractViolation, SallyportError
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ for name, target, text in (
     ("feed", "services.ingest.cli:feed", "Send a roster file, or a stream of events, to ingest."),
     ("detainers", "services.ingest.cli:detainers", "Send detainers to ingest."),
     ("migrate", "services.notifier.cli:migrate", "Bring the notifier's database up to date."),
+    ("identity", "services.matcher.identity_cli:app", "Who is this, how sure, and why."),
     ("topics", "services.platform.operator.topics:app", "Provision Kafka's topics."),
     ("registry", "services.platform.operator.registry:app", "Agencies, facilities and sources."),
     (
@@ -39,9 +40,10 @@ error_console = Console(stderr=True)
 def main() -> None:
     """Entry point. Our own errors are one line with their code, and exit status 2; a bug keeps its traceback."""
     try:
-        status = app()
+        status = app(sys.argv[1:])
     except SallyportError as error:
-        error_console.print(f"[red]{error.code}[/red]: {error}", highlight=False, soft_wrap=True)
+        code = error.reason if isinstance(error, ContractViolation) else error.code
+        error_console.print(f"[red]{code}[/red]: {error}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         error_console.print(

@@ -125,6 +125,11 @@ class Lane:
                 await writer.stop()
 
     @property
+    def state(self) -> PartitionState:
+        """The episodes as they are in memory, which may be ahead of what is durable; to be read only."""
+        return self._state
+
+    @property
     def is_busy(self) -> bool:
         """Custody events wait, or were judged and are not durable yet."""
         return bool(self._custody) or not self._clean

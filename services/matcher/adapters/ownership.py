@@ -11,6 +11,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.records import detainer_of
 from services.matcher.domain.book import DetainerBook
+from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import DETAINERS
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation
@@ -176,6 +177,10 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         if not self.assigned:
             return "no partitions assigned yet"
         return f"partitions not restored yet: {waiting}" if waiting else None
+
+    def states(self) -> dict[int, PartitionState]:
+        """Partition -> its episodes, of the lanes that serve."""
+        return {p: lane.state for p, lane in self._lanes.items() if lane.serving}
 
     def partitions(self) -> list[int]:
         return sorted(self._lanes)

@@ -58,7 +58,8 @@ class Route:
 class Edge:
     """The HTTP server of a service, in the event loop of its Kafka clients.
 
-    max_body_bytes: a larger body is refused with 413 before it is read whole.
+    max_body_bytes: a larger body is refused with 413 before it is read whole. bearer: what the token of a secured
+    route is, for OpenAPI.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Edge:
         port: int,
         routes: Sequence[Route] = (),
         max_body_bytes: int = 1024 * 1024,
+        bearer: str = "API key of a registered source.",
     ) -> None:
         self._title = title
+        self._bearer = bearer
         self._health = health
         self._host, self._port = host, port
         self._routes = [*routes, *self._own_routes()]
@@ -191,7 +194,7 @@ class Edge:
                     "apiKey": {
                         "type": "http",
                         "scheme": "bearer",
-                        "description": "API key of a registered source.",
+                        "description": self._bearer,
                     }
                 },
             },
