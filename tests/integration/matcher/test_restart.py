@@ -22,9 +22,10 @@ from contracts.ids import conflict_id, detainer_id, episode_id
 from contracts.types.conflict import Conflict, Stage
 from contracts.types.custody import Booked, CustodyEvent, Released, ReleaseScheduled
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
-from contracts.types.person import Identifier, IdentifierKind, Person, PersonName
+from contracts.types.person import Identifier, IdentifierKind, Person
 from contracts.types.reject import Reject
 from deploy.demo.processes import ProcessGroup, ServiceProcess
+from deploy.demo.world.people import Population
 from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from tests.support.kafka import fresh_topics
@@ -36,10 +37,16 @@ DETAINED = 60
 FAST = {"SALLYPORT_SESSION_TIMEOUT_MS": "6000", "SALLYPORT_FENCED_RETRY_S": "2", "SALLYPORT_PROGRESS_FLUSH_S": "1"}
 
 
+_population = Population(random.Random(5))
+_humans = [_population.draw() for _ in range(PEOPLE)]
+
+
 def _person(number: int) -> Person:
+    human = _humans[number]
     return Person(
-        names=[PersonName(surname=f"Marrowby{number}", given="Tolland")],
-        birth_dates=["1988-02-03"],
+        names=human.names(),
+        birth_dates=[human.born.isoformat()],
+        sex=human.sex,
         identifiers=[Identifier(kind=IdentifierKind.SID, value=f"55{number:05}", issuer="CT")],
     )
 
@@ -178,6 +185,7 @@ def assert_settles(bootstrap: str) -> None:
     assert wait_until(settled, seconds=60, every_s=0.5), finals(
         [msgspec.json.decode(v, type=Conflict) for v in committed(bootstrap)]
     )
+    assert committed(bootstrap, "reviews.v1") == [], "no two of these people are alike"
 
 
 @pytest.fixture
