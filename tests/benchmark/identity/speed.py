@@ -17,11 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 from cyclopts import App
 from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
@@ -51,6 +52,7 @@ WANTED = {
     "scan_ratio_p50": ">= 750",
     "scan_ratio_p99": ">= 120",
 }
+_PEOPLE = msgspec.msgpack.Decoder(list[Person])
 app = App()
 
 
@@ -65,8 +67,47 @@ def _label(count: int) -> str:
     return f"{count // 1_000_000}m" if count >= 1_000_000 else str(count)
 
 
-def _asked(count: int, on_file: int) -> list[Person]:
-    """Half are on file, mistyped; half are strangers. In a mixed order, the same every time."""
+@app.command
+def feed(seed: int, count: int, start: int = 0) -> None:
+    """Write people to standard output, for a process that is to hold an index and nothing else."""
+    made = people(tables(), seed, count, start)
+    while some := list(islice(made, 4096)):
+        frame = msgspec.msgpack.encode(some)
+        sys.stdout.buffer.write(len(frame).to_bytes(4, "little") + frame)
+
+
+def _fed(seed: int, count: int, start: int = 0) -> Iterator[list[Person]]:
+    command = [sys.executable, "-m", "tests.benchmark.identity.speed", "feed", str(seed), str(count), str(start)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as feeder:
+        assert feeder.stdout is not None
+        while head := feeder.stdout.read(4):
+            yield _PEOPLE.decode(feeder.stdout.read(int.from_bytes(head, "little")))
+
+
+class _Stream:
+    """People on file as the index is built from them; counts apart the time that waiting for them takes."""
+
+    def __init__(self, engine: WeighedEngine, count: int) -> None:
+        self._engine = engine
+        self._fed = _fed(ON_FILE, count)
+        self.waited_s = 0.0
+
+    def __iter__(self) -> Iterator[tuple[str, Prepared]]:
+        number = 0
+        while True:
+            started = time.perf_counter()
+            some = next(self._fed, None)
+            self.waited_s += time.perf_counter() - started
+            if some is None:
+                return
+            for person in some:
+                yield f"det_{number:024}", self._engine.prepare(person)
+                number += 1
+
+
+@app.command
+def pick(count: int, on_file: int, out: Path) -> None:
+    """Choose whom to search for: half are on file, mistyped; half are strangers. Mixed, the same every time."""
     names = tables()
     rng = Random(7)
     share = max(1, count // 2 // 20)
@@ -74,29 +115,14 @@ def _asked(count: int, on_file: int) -> list[Person]:
     asked = [mistype(person, rng).person for person in known]
     asked += people(names, STRANGERS, count - len(asked))
     rng.shuffle(asked)
-    return asked
+    out.write_bytes(msgspec.msgpack.encode(asked))
 
 
-class _Stream:
-    """People on file as the index is built from them; counts apart the time that making them up takes."""
-
-    def __init__(self, engine: WeighedEngine, count: int) -> None:
-        self._engine = engine
-        self._count = count
-        self.making_s = 0.0
-
-    def __iter__(self) -> Iterator[tuple[str, Prepared]]:
-        made = people(tables(), ON_FILE, self._count)
-        number = 0
-        while True:
-            started = time.perf_counter()
-            some = list(islice(made, 4096))
-            self.making_s += time.perf_counter() - started
-            if not some:
-                return
-            for person in some:
-                yield f"det_{number:024}", self._engine.prepare(person)
-                number += 1
+def _asked(count: int, on_file: int) -> list[Person]:
+    with tempfile.NamedTemporaryFile() as file:
+        module = [sys.executable, "-m", "tests.benchmark.identity.speed", "pick", str(count), str(on_file), file.name]
+        subprocess.run(module, check=True)
+        return _PEOPLE.decode(Path(file.name).read_bytes())
 
 
 def _times(engine: WeighedEngine, index: WeighedIndex, asked: list[Person]) -> list[float]:
@@ -114,7 +140,7 @@ def _times(engine: WeighedEngine, index: WeighedIndex, asked: list[Person]) -> l
 def _changes(engine: WeighedEngine, index: WeighedIndex, count: int) -> tuple[list[float], list[float]]:
     """Milliseconds of `count` puts, and of as many removals among them; what was put or removed is looked for."""
     puts, removals = [], []
-    for number, person in enumerate(people(tables(), NEWCOMERS, count)):
+    for number, person in enumerate(chain.from_iterable(_fed(NEWCOMERS, count))):
         prepared = engine.prepare(person)
         started = time.perf_counter()
         index.put(f"new_{number:024}", prepared)
@@ -143,7 +169,7 @@ def one(count: int, searches: int, changes: int, out: Path) -> None:
     gc.freeze()
     started = time.perf_counter()
     index.build(stream)
-    rows.append((f"build_{label}_s", time.perf_counter() - started - stream.making_s, "s, with normalising"))
+    rows.append((f"build_{label}_s", time.perf_counter() - started - stream.waited_s, "s, with normalising"))
     gc.collect()
     rows.append((f"rss_{label}_mb", _resident_mb(), "MB, the whole process"))
     rows.append((f"rss_{label}_before_mb", before, "MB, of it: Python, libraries, the benchmark's own"))
@@ -155,8 +181,7 @@ def one(count: int, searches: int, changes: int, out: Path) -> None:
     rows.append((f"candidates_{label}_p99", percentile(blocked, 0.99), "records"))
     with tempfile.NamedTemporaryFile() as file:
         started = time.perf_counter()
-        for piece in index.save():
-            file.write(piece)
+        index.save(file.write)
         file.flush()
         rows.append((f"save_{label}_s", time.perf_counter() - started, "s"))
         rows.append((f"snapshot_{label}_mb", file.tell() / 1e6, "MB"))

@@ -16,8 +16,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from services.matcher.domain.identity.compare import _identifiers as identifiers
-from services.matcher.domain.identity.keys import Feature, features
 from services.matcher.domain.identity.model import Model
+from services.matcher.domain.identity.nicknames import canonical
 from services.matcher.domain.identity.normalise import Name, Prepared, swapped_day_month
 from services.matcher.domain.identity.records import KINDS, SSN4_SHIFT, Column, Flag, Records, birth_digits
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
@@ -226,7 +226,7 @@ class Bound:
     def _one_name(self, name: Name, ceiling: NameCeiling, columns: Numbers, unique: Numbers, places: Numbers) -> Floats:
         surname, given = _with_joined(name.surname), _with_joined(name.given)
         tokens = self._tokens(unique)
-        alike = self._alike((*surname, *given), tokens, unique)
+        alike = self._alike((*surname, *given), tokens)
         equal = self._equal((*surname, *given), unique)
         family, family2, call, call2 = places.T
         compound, several = columns[:, 1] != NO_TOKEN, columns[:, 3] != NO_TOKEN
@@ -271,16 +271,17 @@ class Bound:
         found: Bools = np.array(numbers)[:, None] == unique
         return found
 
-    def _alike(self, asked: tuple[str, ...], tokens: list[str], unique: Numbers) -> Bools:
+    def _alike(self, asked: tuple[str, ...], tokens: list[str]) -> Bools:
         """For each token asked for and each of `unique`: whether they might be at any level but "differs"."""
         likeness = process.cdist(asked, tokens, scorer=JaroWinkler.similarity, dtype=np.float32)
         slips = process.cdist(asked, tokens, scorer=OSA.distance, dtype=np.uint8, score_cutoff=2)
-        mine = np.array([features(token) for token in asked], np.uint64)
-        theirs = self._vocabulary.hashes()[unique]
-        single = np.array([len(token) == 1 for token in tokens]) | np.array([[len(token) == 1] for token in asked])
         alike: Bools = (likeness >= _NEVER_ALIKE) | (slips <= 2)
-        alike |= mine[:, None, Feature.CALL] == theirs[:, Feature.CALL]
-        alike |= single & (mine[:, None, Feature.INITIAL] == theirs[:, Feature.INITIAL])
+        calls = [canonical(token) for token in tokens]
+        for row, token in zip(alike, asked, strict=True):
+            call = canonical(token)
+            for place, other in enumerate(tokens):
+                if calls[place] == call or (other[:1] == token[0] and (len(other) == 1 or len(token) == 1)):
+                    row[place] = True
         return alike
 
 

@@ -18,8 +18,10 @@ from services.matcher.domain.identity.keys import (
     RECORD,
     SSN4_YEAR,
     DatePart,
+    Feature,
     Pass,
     called,
+    features,
     issued_by,
     salt,
     tokens_of,
@@ -42,6 +44,26 @@ def mix(seed: Entries | np.uint64, part: Entries) -> Entries:
     """keys.mix, in columns."""
     mixed = (part ^ seed) * _MULTIPLIER
     return mixed ^ (mixed >> _SHIFT)
+
+
+class _Features:
+    """keys.features by token number, for as long as a build takes."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._hashes = np.zeros((0, len(Feature)), np.uint64)
+        self._known = 0
+
+    def hashes(self) -> NDArray[np.uint64]:
+        tokens = self._vocabulary.tokens
+        if self._known < len(tokens):
+            if len(self._hashes) < len(tokens):
+                self._hashes.resize((len(tokens) + len(tokens) // 4, len(Feature)), refcheck=False)
+            new = [features(token) for token in tokens[max(1, self._known) :]]
+            if new:
+                self._hashes[max(1, self._known) : len(tokens)] = new
+            self._known = len(tokens)
+        return self._hashes
 
 
 class _Flat:
@@ -69,20 +91,15 @@ def file_all(records: Records, vocabulary: Vocabulary, people: Iterable[tuple[st
     """Put people, each id once, into empty records; their entries, sorted."""
     surnames: dict[tuple[str, ...], list[int]] = {}
     givens: dict[tuple[str, ...], list[int]] = {}
-    parts: list[Entries] = []
+    hashed = _Features(vocabulary)
+    whole = np.empty(0, np.uint64)
     stream = iter(people)
     while chunk := list(islice(stream, _CHUNK)):
         flat = _Flat()
         _flatten(flat, chunk, records, vocabulary, surnames, givens)
-        parts.append(_distinct(np.concatenate(list(_keys(flat, vocabulary.hashes())))))
-    if not parts:
-        return np.empty(0, np.uint64)
-    whole = np.empty(sum(map(len, parts)), np.uint64)
-    filled = 0
-    while parts:
-        part = parts.pop()
-        whole[filled : filled + len(part)] = part
-        filled += len(part)
+        part = _distinct(np.concatenate(list(_keys(flat, hashed.hashes()))))
+        whole.resize(len(whole) + len(part), refcheck=False)  # in place: there is never a second copy
+        whole[-len(part) :] = part
     whole.sort()
     return whole
 

@@ -122,7 +122,7 @@ def salt(kind: Pass) -> int:
     return _SALTS[kind]
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 14)
 def features(token: str) -> tuple[int, ...]:
     """The hash of each Feature of a token."""
     call = canonical(token)
@@ -156,7 +156,7 @@ def record_key(record_id: str) -> int:
     return mix(salt(RECORD), crc32(record_id.encode()))
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 15)
 def _cut(birth: str) -> tuple[int | None, ...]:
     """Each DatePart of YYYYMMDD, YYYYMM or YYYY; None where that part is not known."""
     known = len(birth)

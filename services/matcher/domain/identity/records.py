@@ -1,7 +1,8 @@
-"""What an index keeps of each record: the person whole, encoded, and a row of numbers to rule strangers out by.
+"""What an index keeps of each record: a row of numbers, and encoded what the row has no room for.
 
-The encoded person is what a verdict is made from. The row is a digest of it, for bounds (bound.py) over many records at
-once: where a person has more names, tokens or dates than the row has room for, it says so.
+The rows of many records are looked at at once, to rule strangers out (bound.py). Nearly everybody's names, dates, sex
+and SSN4 fit in a row; who has more is encoded whole, and the row says what it does not show. Five million records have
+to fit in the memory of a small server: some 250 bytes each, the keys among them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from services.matcher.domain.identity.normalise import Name, Prepared
+from services.matcher.domain.identity.normalise import Id, Name, Prepared
 from services.matcher.domain.identity.postings import MAX_RECORDS
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
@@ -41,7 +42,9 @@ class Column(IntEnum):
 
 
 class Flag(IntFlag):
-    """MORE_…: there are names or dates that the row does not show. The rest are kinds of identifiers that there are.
+    """MORE_…: there are names or dates that the row does not show. WHOLE: the person is encoded whole.
+
+    The rest are kinds of identifiers that there are.
 
     The upper half of FLAGS is the SSN4, a digit in each four bits, where there is one only.
     """
@@ -50,6 +53,7 @@ class Flag(IntFlag):
     FEMALE = 2
     MORE_NAMES = 4
     MORE_BIRTHS = 8
+    WHOLE = 512
     SSN4 = 16
     AGENCY_LOCAL = 32
     A_NUMBER = 64
@@ -57,35 +61,61 @@ class Flag(IntFlag):
     UCN = 256
 
 
-class Stored(Struct, frozen=True, array_like=True, gc=False):
-    """A record as it is encoded."""
+class Stored(NamedTuple):
+    """A record as it was put in."""
 
     record_id: str
     person: Prepared
 
 
+class _Brief(Struct, frozen=True, array_like=True, gc=False):
+    """What the row does not hold: identifiers as (place in _KINDS, issuer, value), but for the SSN4 in the row."""
+
+    record_id: str
+    ids: tuple[tuple[int, str, str], ...]
+    suffixes: tuple[str, ...]
+
+
+class _Whole(Struct, frozen=True, array_like=True, gc=False):
+    record_id: str
+    person: Prepared
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(Stored)
-_LENGTH: Final = 4
+_BRIEF: Final = msgspec.msgpack.Decoder(_Brief)
+_WHOLE: Final = msgspec.msgpack.Decoder(_Whole)
+_LENGTH: Final = 3
 """Bytes before an encoded record that say how long it is."""
-_SLOT: Final = 16
+_SLOT: Final = 8
 """Bytes; encoded records take whole slots, so that what one leaves another can use."""
 _SEX: Final = {"": 0, "M": int(Flag.MALE), "F": int(Flag.FEMALE)}
-KINDS: Final = {kind: int(Flag[kind.upper()]) for kind in ("ssn4", "agency_local", "a_number", "sid", "ucn")}
+_KINDS: Final = ("ssn4", "agency_local", "a_number", "sid", "ucn")
+_PLACE: Final = {kind: place for place, kind in enumerate(_KINDS)}
+KINDS: Final = {kind: int(Flag[kind.upper()]) for kind in _KINDS}
 """The flag of each kind of identifier."""
 SSN4_SHIFT: Final = 16
 _SSN4: Final = int(Flag.SSN4)
+_SEXES: Final = ("", "M", "F")
 _MORE_NAMES: Final = int(Flag.MORE_NAMES)
 _MORE_BIRTHS: Final = int(Flag.MORE_BIRTHS)
+_NOT_SHOWN: Final = int(Flag.WHOLE)
 _WIDTH: Final = len(Column)
+_FLAGS: Final = int(Column.FLAGS)
 
 Row = tuple[int, int, int, int, int, int, int, int]
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 16)
 def birth_digits(birth: str) -> int:
     """YYYYMMDD with a digit in each four bits, zeros for what is not known: two dates differ where their bits do."""
     return int(birth[:8].ljust(8, "0"), 16)
+
+
+@lru_cache(maxsize=1 << 16)
+def _birth(digits: int) -> str:
+    """What `birth_digits` was made from; `_digest` sees to it that it is."""
+    birth = f"{digits:08x}"
+    return birth if digits & 0xFF else birth[:6] if digits & 0xFF00 else birth[:4]
 
 
 class Records:
@@ -118,7 +148,7 @@ class Records:
         self.rows[number] = row
         if second is not None:
             self.rows[alias] = second
-        self._places[number] = self._write(_ENCODER.encode(Stored(record_id, person)))
+        self._places[number] = self._write(_encoded(record_id, person, row[_FLAGS]))
         self.alive[number] = True
         self.count += 1
         return number
@@ -136,7 +166,7 @@ class Records:
             numbers.append(number)
             row, second = self._digest(person, number + 1)
             rows.append(row)
-            places.append(self._write(_ENCODER.encode(Stored(record_id, person))))
+            places.append(self._write(_encoded(record_id, person, row[_FLAGS])))
             number += 1
             if second is not None:
                 rows.append(second)
@@ -170,15 +200,19 @@ class Records:
                 other = (0, 0, 0, one, two, three, four, 0)
                 more = more or beyond
         if more:
-            flags |= _MORE_NAMES
-        if len(births) > 2:
-            flags |= _MORE_BIRTHS
-        row = (
-            birth_digits(births[0]) if births else 0,
-            birth_digits(births[1]) if len(births) > 1 else 0,
-            flags, first, second, call, middle, alias if other is not None else 0,
-        )  # fmt: skip
-        return row, other
+            flags |= _MORE_NAMES | _NOT_SHOWN
+        birth = birth2 = 0
+        if births:
+            birth = birth_digits(births[0])
+            shown = _birth(birth) == births[0]
+            if len(births) > 1:
+                birth2 = birth_digits(births[1])
+                shown = shown and _birth(birth2) == births[1] and len(births) == 2
+                if len(births) > 2:
+                    flags |= _MORE_BIRTHS
+            if not shown:
+                flags |= _NOT_SHOWN
+        return (birth, birth2, flags, first, second, call, middle, alias if other is not None else 0), other
 
     def _tokens(self, name: Name) -> tuple[int, int, int, int, bool]:
         """Two surname tokens, two given names, and whether there are more."""
@@ -192,10 +226,39 @@ class Records:
 
     def get(self, number: int) -> Stored:
         """The record of a number that is alive."""
+        row = self.rows[number].tolist()
         start = int(self._places[number]) * _SLOT
         body = start + _LENGTH
         length = int.from_bytes(self._blob[start:body], "little")
-        return _DECODER.decode(memoryview(self._blob)[body : body + length])
+        encoded = self._blob[body : body + length]
+        flags = row[_FLAGS]
+        if flags & _NOT_SHOWN:
+            whole = _WHOLE.decode(encoded)
+            return Stored(whole.record_id, whole.person)
+        brief = _BRIEF.decode(encoded)
+        ids = [Id(_KINDS[kind], issuer, value) for kind, issuer, value in brief.ids]
+        if flags >> SSN4_SHIFT:
+            ids.append(Id("ssn4", "", f"{flags >> SSN4_SHIFT:04x}"))
+            ids.sort()
+        person = Prepared(
+            names=self._names(row),
+            births=tuple([_birth(digits) for digits in row[: Column.FLAGS] if digits]),
+            sex=_SEXES[flags & 3],
+            ids=tuple(ids),
+            suffixes=brief.suffixes,
+        )
+        return Stored(brief.record_id, person)
+
+    def _names(self, row: list[int]) -> tuple[Name, ...]:
+        tokens = self._vocabulary.tokens
+        surname, surname2, given, given2, alias = row[Column.SURNAME :]
+        if not surname and not given:
+            return ()
+        name = Name(
+            (tokens[surname], tokens[surname2]) if surname2 else (tokens[surname],) if surname else (),
+            (tokens[given], tokens[given2]) if given2 else (tokens[given],) if given else (),
+        )
+        return (name, *self._names([*self.rows[alias].tolist()[: Column.ALIAS], 0])) if alias else (name,)
 
     def remove(self, number: int) -> list[int]:
         """Forget a record; the numbers that are not to be given out until nothing leads to them any more."""
@@ -212,7 +275,7 @@ class Records:
         self._free += numbers
 
     def columns(self) -> list[NDArray[Any]]:
-        """All that there is, for a snapshot; views, so it must be taken before the next change."""
+        """All that there is, for a snapshot. Views: they must be gone before the next change."""
         used = self._used
         return [self.rows[:used], self.alive[:used], self._places[:used], np.frombuffer(self._blob, np.uint8)]
 
@@ -272,6 +335,14 @@ class Records:
         place = len(self._blob) // _SLOT
         self._blob += head + encoded + bytes(slots * _SLOT - _LENGTH - len(encoded))
         return place
+
+
+def _encoded(record_id: str, person: Prepared, flags: int) -> bytes:
+    if flags & _NOT_SHOWN:
+        return _ENCODER.encode(_Whole(record_id, person))
+    shown = flags >> SSN4_SHIFT
+    ids = tuple([(_PLACE[kind], issuer, value) for kind, issuer, value in person.ids if not (shown and kind == "ssn4")])
+    return _ENCODER.encode(_Brief(record_id, ids, person.suffixes))
 
 
 def _slots(length: int) -> int:

@@ -6,7 +6,7 @@ goes up with every change to normalisation, keys or rows, and another layout is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = ["LAYOUT", "SnapshotError", "pack", "unpack"]
 
 LAYOUT: Final = 1
+_PIECE: Final = 1 << 24
 _MAGIC: Final = b"sallyport-identity-index"
 
 
@@ -35,13 +36,15 @@ class _Header(Struct):
     parts: list[_Part]
 
 
-def pack(tokens: list[str], arrays: Sequence[NDArray[Any]]) -> Iterator[bytes | memoryview]:
-    """Pieces to be written one after another; the arrays must not change meanwhile."""
+def pack(tokens: list[str], arrays: Sequence[NDArray[Any]], write: Callable[[bytes], object]) -> None:
+    """Give all to `write`, piece by piece. Each is a copy: the arrays move when they grow."""
     parts = [_Part(array.dtype.str, list(array.shape)) for array in arrays]
     header = msgspec.msgpack.encode(_Header(LAYOUT, tokens, parts))
-    yield _MAGIC + len(header).to_bytes(8, "little") + header
+    write(_MAGIC + len(header).to_bytes(8, "little") + header)
     for array in arrays:
-        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        for start in range(0, len(flat), _PIECE):
+            write(flat[start : start + _PIECE].tobytes())
 
 
 def unpack(raw: bytes | bytearray | memoryview) -> tuple[list[str], list[NDArray[Any]]]:

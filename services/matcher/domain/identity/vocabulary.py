@@ -1,4 +1,4 @@
-"""The tokens that names are made of, numbered: what columns hold in place of strings.
+"""The tokens that names are made of, numbered: what rows hold in place of strings.
 
 One vocabulary serves all indexes of an engine. It only grows: by what is new in the spelling of names, which is little.
 """
@@ -7,11 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from services.matcher.domain.identity.keys import Feature, features
-
 __all__ = ["NO_TOKEN", "Vocabulary"]
 
 NO_TOKEN: Final = 0
@@ -19,13 +14,11 @@ NO_TOKEN: Final = 0
 
 
 class Vocabulary:
-    """tokens[number] is the token; `hashes()[number]` are its features (keys.Feature), for keys made in columns."""
+    """tokens[number] is the token."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = [""]
         self._numbers: dict[str, int] = {"": NO_TOKEN}
-        self._hashes = np.zeros((1024, len(Feature)), np.uint64)
-        self._hashed = 1
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -41,15 +34,3 @@ class Vocabulary:
     def known(self, token: str) -> int:
         """The number of a token, -1 if it has none."""
         return self._numbers.get(token, -1)
-
-    def hashes(self) -> NDArray[np.uint64]:
-        """Features by token number; a column each."""
-        if self._hashed < len(self.tokens):
-            if len(self.tokens) > len(self._hashes):
-                grown = np.zeros((2 * len(self.tokens), len(Feature)), np.uint64)
-                grown[: self._hashed] = self._hashes[: self._hashed]
-                self._hashes = grown
-            for number in range(self._hashed, len(self.tokens)):
-                self._hashes[number] = features(self.tokens[number])
-            self._hashed = len(self.tokens)
-        return self._hashes

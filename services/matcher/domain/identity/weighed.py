@@ -7,7 +7,7 @@ on the order in which they came or on what was there before (G2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -65,9 +65,9 @@ class WeighedIndex(IdentityIndex):
             raise ValueError("only an empty index is built")
         self._postings.load(file_all(self._records, self._vocabulary, people))
 
-    def save(self) -> Iterator[bytes | memoryview]:
-        """A snapshot in pieces, to be written one after another before the next change."""
-        return pack(self._vocabulary.tokens, [self._postings.whole(), *self._records.columns()])
+    def save(self, write: Callable[[bytes], object]) -> None:
+        """Give a snapshot to `write` (of a file, say), piece by piece."""
+        pack(self._vocabulary.tokens, [self._postings.whole(), *self._records.columns()], write)
 
     def load(self, raw: bytes | bytearray | memoryview) -> None:
         """Take over a snapshot in place of what is here. Raises SnapshotError, and leaves all as it was."""
