@@ -13,10 +13,10 @@ T    ?= tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock dev-up dev-down dev-status clean
+.PHONY: help demo test lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Each of these replaces the shell by the program itself (exec): a signal then reaches the program, which cleans up.
 demo: $(STAMP) ## Show the whole path on a real Kafka and PostgreSQL (DEMO_EXIT=1 ends at the table)
@@ -37,6 +37,12 @@ format: $(STAMP) ## Format the code and fix what ruff can fix
 
 bench: $(STAMP) ## Measure against the ceilings and the peers (table, and build/bench/NAME.json)
 	@exec $(VENV)/bin/python -m tests.benchmark $(ARGS)
+
+bench-identity: $(STAMP) ## Measure whom the identity engine finds, misses and mistakes, beside Splink (15 minutes)
+	@exec $(VENV)/bin/python -m tests.benchmark.identity $(ARGS)
+
+bench-identity-speed: $(STAMP) ## Measure how fast it searches 1 and 5 million people, beside a full scan and Splink
+	@exec $(VENV)/bin/python -m tests.benchmark.identity.speed $(ARGS)
 
 dev-up: $(STAMP) ## Start Kafka and PostgreSQL under .dev/ and print their addresses
 	@exec $(VENV)/bin/python -m deploy.devstack.cli up

@@ -34,8 +34,9 @@ class Report:
         self.wanted = wanted or {}
         self.rows: list[_Row] = []
 
-    def add(self, system: str, metric: str, value: float, unit: str) -> None:
-        self.rows.append(_Row(system, metric, round(value, 4), unit))
+    def add(self, system: str, metric: str, value: float, unit: str, digits: int = 4) -> None:
+        """digits: how many decimals are kept."""
+        self.rows.append(_Row(system, metric, round(value, digits), unit))
 
     def publish(self) -> None:
         """Write the JSON and print the table."""

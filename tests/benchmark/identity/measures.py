@@ -51,13 +51,13 @@ class Bin(NamedTuple):
     """Pairs whose probability is in [low, low + .1): how many, what was promised on average, and what was so."""
 
     low: float
-    count: int
+    pairs: int
     promised: float
     so: float
 
     @property
     def judged(self) -> bool:
-        return self.count >= _ENOUGH
+        return self.pairs >= _ENOUGH
 
     @property
     def error(self) -> float:
@@ -77,7 +77,7 @@ def bins(pairs: Iterable[Pair]) -> list[Bin]:
 
 def ece(found: Sequence[Bin]) -> float:
     """Expected calibration error: errors of the bins, weighed by their pairs."""
-    return sum(b.error * b.count for b in found) / max(1, sum(b.count for b in found))
+    return sum(b.error * b.pairs for b in found) / max(1, sum(b.pairs for b in found))
 
 
 def worst_bin(found: Sequence[Bin]) -> float:

@@ -82,10 +82,10 @@ def show_bins(title: str, found: list[Bin]) -> None:
     """Print a calibration table, with the interval that chance alone leaves; bins too small to be judged say so."""
     table = Table("from", "pairs", "promised", "came true", "95 % of", "off by", "", title=title)
     for b in found:
-        low, high = wilson(round(b.so * b.count), b.count)
+        low, high = wilson(round(b.so * b.pairs), b.pairs)
         table.add_row(
             f"{b.low:.1f}",
-            f"{b.count:,}",
+            f"{b.pairs:,}",
             f"{b.promised:.4f}",
             f"{b.so:.4f}",
             f"{low:.3f}-{high:.3f}",

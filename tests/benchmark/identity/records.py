@@ -104,7 +104,7 @@ def _digits(date: str) -> str:
 
 
 def census(seed: int, factor: float) -> Task:
-    """Everybody of the 2020 census against everybody who was ever given a Social Security number, noise as in census.py.
+    """The 2020 census against everybody who was ever given a Social Security number, noise as in census.py.
 
     A true pair is two records of one simulant, however much of them the noise has left.
     """

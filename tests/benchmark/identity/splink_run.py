@@ -2,7 +2,9 @@
 
 SPEC: {"left": csv, "right": csv or null, "out": csv, "number": bool, "sex": bool, "seed": int}. The CSV files have
 unique_id, given, middle, surname, birth (YYYYMMDD as typed), sex, number; empty is missing. Writes left id, right id,
-match weight and match probability of every blocked pair. The configuration is a good-faith one, after Splink's own FEBRL 4 tutorial:
+match weight and match probability of every blocked pair.
+
+The configuration is a good-faith one, after Splink's own FEBRL 4 tutorial, chosen among a few by its F1 on FEBRL 3:
 names by Jaro-Winkler with term frequencies, dates and numbers by Damerau-Levenshtein, EM by a session on each.
 """
 
