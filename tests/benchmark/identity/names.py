@@ -55,7 +55,7 @@ class Drawn:
         kept = [(name, weight) for name, weight in zip(names, weights, strict=True) if weight > 0]
         if not kept:
             raise ValueError("no name has a weight")
-        upto = np.cumsum(np.array([weight for _, weight in kept]))
+        upto = np.cumsum(np.array([weight for _, weight in kept], dtype=np.float64))
         upto /= upto[-1]
         upto[-1] = 1.0 + 1e-9
         return cls(np.array([name for name, _ in kept], dtype=object), upto)
