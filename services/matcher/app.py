@@ -101,7 +101,8 @@ class MatcherService:
     async def start(self) -> None:
         await self.edge.start()
         await self._rejects.start()
-        self._book_read = self._stop.spawn(self._detainers.caught_up(), "detainers-restore")
+        self._book.collect()
+        self._book_read = self._stop.spawn(self._read_book(), "detainers-restore")
         await self.broker.start()
         self._stop.spawn(self._progress.run(), "custody-progress")
         log.info("started")
@@ -116,6 +117,13 @@ class MatcherService:
 
     def _custody_consumer(self) -> AIOKafkaConsumer | None:
         return self._custody.consumer
+
+    async def _read_book(self) -> None:
+        """All detainers there at the start, indexed at once. In a thread: millions take longer than a heartbeat may."""
+        await self._detainers.caught_up()
+        await asyncio.to_thread(self._book.build, self._book.collected())
+        self._book.finish()
+        log.info("detainers_read", count=len(self._book))
 
     async def _book_ready(self) -> None:
         if self._book_read is None:

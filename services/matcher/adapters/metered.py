@@ -25,6 +25,9 @@ class _MeteredIndex:
     def __init__(self, index: IdentityIndex) -> None:
         self._index = index
 
+    def build(self, people: Iterable[tuple[str, Prepared]]) -> None:
+        self._index.build(people)
+
     def put(self, record_id: str, person: Prepared) -> None:
         self._index.put(record_id, person)
 

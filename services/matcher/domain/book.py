@@ -29,7 +29,11 @@ class Entry(Struct, frozen=True):
 
 
 class DetainerBook:
-    """All detainers by id. Written by whoever reads detainers.v1, read by every partition's fold."""
+    """All detainers by id. Written by whoever reads detainers.v1, read by every partition's fold.
+
+    At a start the topic is read whole before anybody searches. `collect` puts the index off until then: `collected` and
+    `build` make it at once, several times as fast as one by one, and `build` alone may run in a thread meanwhile.
+    """
 
     def __init__(self, engine: IdentityEngine) -> None:
         self.engine = engine
@@ -37,6 +41,8 @@ class DetainerBook:
         self._index = engine.new_index()
         # partition -> detainer id -> offset, in the order of offsets: an update moves its id to the end
         self._order: dict[int, dict[str, int]] = {}
+        # ids whose place in the index is not up to date; None while every change goes into it at once
+        self._late: dict[str, None] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,12 +58,39 @@ class DetainerBook:
         same_person = known is not None and known.detainer.person == detainer.person
         person = known.person if known is not None and same_person else self.engine.prepare(detainer.person)
         self._entries[detainer.detainer_id] = Entry(detainer, person, partition, offset)
-        was_met = known is not None and known.detainer.state not in _NEVER_MET
-        if detainer.state in _NEVER_MET:
-            self._index.remove(detainer.detainer_id)
-        elif not (was_met and same_person):
-            self._index.put(detainer.detainer_id, person)
+        if self._late is not None:
+            self._late[detainer.detainer_id] = None
+        elif known is None or not same_person or known.detainer.state in _NEVER_MET or detainer.state in _NEVER_MET:
+            self._file(detainer.detainer_id)
         return True
+
+    def _file(self, detainer_id: str) -> None:
+        entry = self._entries[detainer_id]
+        if entry.detainer.state in _NEVER_MET:
+            self._index.remove(detainer_id)
+        else:
+            self._index.put(detainer_id, entry.person)
+
+    def collect(self) -> None:
+        """Leave the index alone until `finish`. The book has to be empty."""
+        if self._entries:
+            raise AssertionError("the book is in use")
+        self._late = {}
+
+    def collected(self) -> list[tuple[str, Prepared]]:
+        """What `build` takes: everybody who is there now. What comes after is caught up with by `finish`."""
+        self._late = {}
+        return [(name, entry.person) for name, entry in self._entries.items() if entry.detainer.state not in _NEVER_MET]
+
+    def build(self, people: list[tuple[str, Prepared]]) -> None:
+        """Make the index. Touches nothing else, so that the book may take in versions meanwhile."""
+        self._index.build(people)
+
+    def finish(self) -> None:
+        """Bring the index up to date with what came since `collected`; it can be searched from now on."""
+        late, self._late = self._late or {}, None
+        for detainer_id in late:
+            self._file(detainer_id)
 
     def get(self, detainer_id: str) -> Entry | None:
         return self._entries.get(detainer_id)

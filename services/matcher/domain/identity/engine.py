@@ -36,6 +36,9 @@ class Candidate(Struct, frozen=True):
 class IdentityIndex(Protocol):
     """Records that can be searched. A change is visible to the next search."""
 
+    def build(self, people: Iterable[tuple[str, Prepared]]) -> None:
+        """Fill an empty index, each id once: several times as fast as `put`. Raises ValueError if it is not empty."""
+
     def put(self, record_id: str, person: Prepared) -> None:
         """Add the record, or replace it."""
 
