@@ -129,7 +129,7 @@ def _mixed(names: list[str], weights: list[float], origin: Origin, female: bool)
     if own is None:
         return Drawn.of(names, weights)
     listed = own.female if female else own.male
-    ranks = [1 / (rank + 3) for rank in range(len(listed))]
+    ranks = [1 / (rank + own.head) for rank in range(len(listed))]
     scale = own.share / (1 - own.share) * sum(weights) / sum(ranks)
     return Drawn.of([*listed, *names], [*(rank * scale for rank in ranks), *weights])
 

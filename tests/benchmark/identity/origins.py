@@ -81,16 +81,21 @@ SURNAMES: Final[dict[Origin, tuple[str, ...]]] = {
 
 
 class Givens(NamedTuple):
-    """Given names by falling frequency, and the share of people who have one of them (others have a census name)."""
+    """Given names by falling frequency, and the share of people who have one of them (others have a census name).
+
+    head: name r of the list is weighed by 1 / (r + head): the smaller, the commoner are the first ones.
+    """
 
     share: float
+    head: int
     male: tuple[str, ...]
     female: tuple[str, ...]
 
 
 GIVENS: Final[dict[Origin, Givens]] = {
     Origin.VIETNAMESE: Givens(
-        0.65,
+        0.5,
+        20,
         _words(
             "MINH HUNG DUNG TUAN HOANG NAM THANH LONG DUC PHUC TRUNG QUANG HAI KHANH BINH SON HIEU CUONG TAM THINH "
             "TIEN VINH KIET PHONG TRI HUY DAT BAO LOC PHUONG TAN AN TOAN NGHIA VIET THIEN LAM HAU HOA KHOA"
@@ -101,7 +106,8 @@ GIVENS: Final[dict[Origin, Givens]] = {
         ),
     ),
     Origin.CHINESE: Givens(
-        0.6,
+        0.45,
+        20,
         _words(
             "WEI MING JIAN HUI YONG JUN HAO LEI PENG FENG TAO BO GANG QIANG BIN KAI LONG XIN YI CHAO DONG HONG JIE KUN "
             "LIANG NING PING RUI SHENG TIAN XIANG YANG YU ZHI ZHONG GUANG CHENG WENBIN JIANHUA XIAOMING GUOQIANG "
@@ -113,7 +119,8 @@ GIVENS: Final[dict[Origin, Givens]] = {
         ),
     ),
     Origin.SOUTH_ASIAN: Givens(
-        0.8,
+        0.6,
+        20,
         _words(
             "AMIT RAJESH SANJAY RAVI ANIL SURESH VIJAY RAJ MOHAMMAD SANDEEP DEEPAK KIRAN MANISH RAHUL NARENDRA PRAKASH "
             "HARPREET GURPREET MANPREET SUKHDEV JASWINDER BALWINDER ASHOK DINESH MUKESH HITESH JAYESH BHARAT IMRAN "
@@ -126,7 +133,8 @@ GIVENS: Final[dict[Origin, Givens]] = {
         ),
     ),
     Origin.ARABIC: Givens(
-        0.8,
+        0.65,
+        5,
         _words(
             "MOHAMED AHMED MOHAMMED ALI OMAR MOHAMMAD HASSAN MAHMOUD IBRAHIM YOUSEF KHALED MUSTAFA ABDULLAH HUSSEIN "
             "AHMAD ABDUL SAMIR TAREK KARIM NABIL JAMAL ZIAD WALID AMIR BASSAM FADI HANI IMAD KAMAL MARWAN NADER OSAMA "
