@@ -24,6 +24,7 @@ _BY_IDENTITY = {
     "day_and_month_exchanged": ("day and month of birth exchanged", "a person is asked"),
     "namesake": ("same name and birth date, other fingerprints", "a person is asked"),
     "contradicted": ("A-number agrees, name and birth date do not", "a person is asked"),
+    "claims_citizenship": ("fingerprints agree, US citizenship claimed", "a person is asked"),
     "somebody_else": ("fingerprints agree, name and birth date do not", "a person is asked"),
 }
 """Plots that turn on who somebody is: what was known, and what must come of it."""

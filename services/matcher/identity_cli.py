@@ -168,5 +168,8 @@ def train(records: Path, out: Path, *, version: str, sample: int = 20_000, seed:
     ]
     chance = [(rng.choice(people), rng.choice(people)) for _ in range(10 * sample)]
     trained = msgspec.structs.replace(estimate(blocked, chance, model), version=version)
-    out.write_bytes(encode(trained))
+    try:
+        out.write_bytes(encode(trained))
+    except OSError as error:
+        raise ContractViolation("file_unwritable", f"{out}: {error.strerror}") from None
     console.print(f"{out}: model {trained.digest}, from {len(people):,} people and {len(blocked):,} pairs")

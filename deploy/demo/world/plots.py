@@ -14,6 +14,7 @@ from deploy.demo.world.life import Life
 from deploy.demo.world.openings import LINKS, begin, elsewhere, wanted
 from deploy.demo.world.places import Office
 from deploy.demo.world.plots_identity import (
+    claims_citizenship,
     contradicted,
     day_and_month_exchanged,
     false_name,
@@ -321,6 +322,7 @@ PLOTS: tuple[Plot, ...] = (
     sex_mistyped,
     false_name,
     somebody_else,
+    claims_citizenship,
     never_fingerprinted,
     question_withdrawn,
     long_after_the_release,

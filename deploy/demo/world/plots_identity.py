@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from contracts.types.common import Tier
 from contracts.types.conflict import RetractionReason, Stage
+from contracts.types.person import Person
 from deploy.demo.world.life import Life
 from deploy.demo.world.openings import begin, wanted
 from deploy.demo.world.people import Claim, Link
-from deploy.demo.world.places import Office
+from deploy.demo.world.places import ICE_BOSTON, Office
 
 __all__ = [
+    "claims_citizenship",
     "contradicted",
     "day_and_month_exchanged",
     "false_name",
@@ -140,6 +142,15 @@ def mistaken(life: Life, offices: Sequence[Office]) -> None:
     life.wait(hours=5)
     life.amend(lodged, Link.NAME, life.population.draw())
     life.expect(lodged, booking, Stage.RETRACTED, retraction=RetractionReason.IDENTITY_CHANGED)
+
+
+def claims_citizenship(life: Life, offices: Sequence[Office]) -> None:
+    """Fingerprints agree, and he says that he is a citizen: on an immigration detainer a person looks (rule 21)."""
+    lodged, booking = begin(life, ICE_BOSTON, Link.SID)
+    life.update(booking, Person(us_citizenship_claimed=True))
+    life.wait(hours=3)
+    life.schedule(booking)
+    life.expect(lodged, booking, Stage.RELEASE_SCHEDULED, tier=Tier.POSSIBLE)
 
 
 def question_withdrawn(life: Life, offices: Sequence[Office]) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import msgspec
@@ -17,6 +18,8 @@ from pydantic import SecretStr
 from contracts.types.common import Tier
 from contracts.types.custody import Booked
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName
+from deploy.demo.world.people import Link, Population
+from deploy.demo.world.places import HARTFORD
 from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.api.search import MAX_BODY_BYTES, Found, SearchApi, read_person
 from services.matcher.domain.book import DetainerBook
@@ -260,3 +263,21 @@ async def test_a_url_that_is_no_matcher_is_one_line_with_a_code(
         command = ("identity", "search", str(files[0]), "--url", url, "--token", TOKEN)
         assert await asyncio.to_thread(run, monkeypatch, *command) == 2
         assert capsys.readouterr().err.startswith(("matcher_unreachable: ", "search_refused: 405 "))
+
+
+def test_train_writes_a_model_that_the_matcher_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without labels, and the same file from the same people."""
+    population = Population(Random(3))
+    people = [population.wanted(population.draw(), link, HARTFORD) for link in (Link.NAME, Link.SSN4_MISSPELT) * 600]
+    records, out, again = tmp_path / "people.jsonl", tmp_path / "own.json", tmp_path / "again.json"
+    records.write_bytes(b"\n".join(msgspec.json.encode(someone) for someone in people))
+    for file in (out, again):
+        assert run(monkeypatch, "identity", "train", str(records), str(file), "--version", "1", "--sample", "200") == 0
+    assert out.read_bytes() == again.read_bytes()
+    assert load_model(out).version == "1"
+    assert load_model(out).digest in capsys.readouterr().out
+    records.write_bytes(msgspec.json.encode(people[0]))
+    assert run(monkeypatch, "identity", "train", str(records), str(out), "--version", "2") == 2
+    assert capsys.readouterr().err.startswith("too_few_records: ")
