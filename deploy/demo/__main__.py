@@ -20,9 +20,11 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from contracts.types.person import Person
 from deploy.demo import hartford, report, rosters
 from deploy.demo.observe import Observer
 from deploy.demo.play import Play
@@ -30,6 +32,8 @@ from deploy.demo.processes import NotReady, interruptible, run_directory
 from deploy.demo.sender import NotTaken
 from deploy.demo.system import ApiError, System
 from deploy.demo.world.generate import World, generate
+from deploy.demo.world.people import Link
+from deploy.demo.world.places import PLACES
 from deploy.devstack.errors import DevStackError
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
@@ -73,8 +77,8 @@ async def _stories(console: Console, play: Play, world: World, rate: float) -> b
     return verdict.holds and all(one.step.stage is None or one.conflict is not None for one in told)
 
 
-def _stay(console: Console, system: System, directory: Path) -> None:
-    """Until Ctrl-C or SIGTERM."""
+def _stay(console: Console, system: System, directory: Path, someone: Person) -> None:
+    """Until Ctrl-C or SIGTERM. someone: whom to search for, as an example."""
     agency = system.agencies[0]
     console.print(f"\n[bold]Up for a look[/bold] (logs: {directory})")
     for service in system.services:
@@ -83,6 +87,15 @@ def _stay(console: Console, system: System, directory: Path) -> None:
     key, url = system.agency_key(agency.code), f"{system.notifier.url}/v1/notices?limit=3"
     console.print(f"  notices of {agency.name}:", highlight=False)
     console.print(f"    curl -H 'Authorization: Bearer {key}' '{url}'", highlight=False, soft_wrap=True)
+    asked = directory / "somebody.json"
+    asked.write_bytes(msgspec.json.encode(someone))
+    console.print("  who somebody is, although the name is misspelt:", highlight=False)
+    console.print(
+        f"    SALLYPORT_IDENTITY_SEARCH_TOKEN={system.search_token} {Path(sys.executable).parent}/sallyport identity "
+        f"search {asked} --url {system.matcher.url}",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(f"  Kafka {system.stack.kafka_bootstrap_servers}", highlight=False)
     console.print("Ctrl-C stops everything.")
     threading.Event().wait()
@@ -100,7 +113,7 @@ def _run(console: Console, stack: StackInfo, directory: Path, stay: bool) -> boo
         ):
             holds = asyncio.run(rosters.replay(console, Play(system, observer), made))
             if stay:
-                _stay(console, system, directory)
+                _stay(console, system, directory, made.someone)
             return holds
     world = generate(
         int(os.environ.get("DEMO_SEED", "1")),
@@ -111,7 +124,8 @@ def _run(console: Console, stack: StackInfo, directory: Path, stay: bool) -> boo
     with System(stack, directory, say=say) as system, Observer(stack.kafka_bootstrap_servers) as observer:
         holds = asyncio.run(_stories(console, Play(system, observer), world, float(os.environ.get("DEMO_RATE", "100"))))
         if stay:
-            _stay(console, system, directory)
+            population = world.population
+            _stay(console, system, directory, population.wanted(population.everyone[0], Link.MISSPELT, PLACES[0]))
         return holds
 
 

@@ -72,13 +72,14 @@ class Day:
 
 @dataclass(frozen=True)
 class RosterWorld:
-    """lodged: by the index of the day before which it is lodged."""
+    """lodged: by the index of the day before which it is lodged. someone: of the people of the first file, misspelt."""
 
     days: list[Day]
     lodged: dict[int, list[Post]]
     expected: list[Expected]
     credentials: Credentials
     offices: list[Office]
+    someone: Person
 
 
 def prepare(folder: Path, seed: int) -> RosterWorld:
@@ -117,7 +118,8 @@ def prepare(folder: Path, seed: int) -> RosterWorld:
     made = credentials([_JAIL], AGENCIES)
     jail = msgspec.structs.replace(_JAIL.record(), roster=_MAPPING)
     records = [jail if isinstance(record, Facility) else record for record in made.records]
-    return RosterWorld(days, lodged, expected, Credentials(made.keys, records), list(AGENCIES))
+    someone = population.wanted(population.everyone[0], Link.MISSPELT, _JAIL)
+    return RosterWorld(days, lodged, expected, Credentials(made.keys, records), list(AGENCIES), someone)
 
 
 def _days(files: list[Path], population: Population, humans: dict[str, Human]) -> list[Day]:

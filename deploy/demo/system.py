@@ -9,6 +9,7 @@ What the issue's acceptance does to it (kill -9) is done to `system.services`.
 from __future__ import annotations
 
 import json
+import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -101,7 +102,8 @@ class System:
             },
         )
         self.ingest = self.group.service("ingest", common)
-        self.matcher = self.group.service("matcher", common)
+        self.search_token = secrets.token_urlsafe(24)
+        self.matcher = self.group.service("matcher", {**common, "SALLYPORT_IDENTITY_SEARCH_TOKEN": self.search_token})
         self._notifier_settings = {
             **common,
             "SALLYPORT_ALLOW_PRIVATE_ENDPOINTS": "true",
@@ -146,14 +148,14 @@ class System:
         self.group.run(["migrate"], self._notifier_settings)
 
     def _subscribe(self) -> None:
-        secrets: dict[str, str] = {}
+        hooks: dict[str, str] = {}
         for office in self.agencies:
             key, url = self.keys[office.source], f"{self.notifier.url}/v1/subscriptions"
             hook = f"{self.outside.url}/hooks/{office.code}"
-            secrets[office.code] = call("POST", url, key, {"channel": "webhook", "url": hook})["secret"]
+            hooks[office.code] = call("POST", url, key, {"channel": "webhook", "url": hook})["secret"]
             if office.code in self.mailed:
                 call("POST", url, key, {"channel": "email", "address": f"duty-{office.code.lower()}@agency.example"})
-        call("POST", f"{self.outside.url}/secrets", body=secrets)
+        call("POST", f"{self.outside.url}/secrets", body=hooks)
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)

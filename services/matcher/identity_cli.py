@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from random import Random
 from typing import Annotated, ClassVar
@@ -26,7 +28,8 @@ from services.platform.errors import ContractViolation, SallyportError
 __all__ = ["app"]
 
 app = App(name="identity", help="Who is this, how sure, and why.")
-console = Console()
+# What goes into a file or a pipe is not broken at 80 columns.
+console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", 140)))
 
 
 class MatcherAway(SallyportError):
@@ -103,17 +106,21 @@ def search(
     raw = _read(person)
     _person(raw, str(person))  # what is wrong with it is said here, before anything is sent
     found = asyncio.run(_ask(url.rstrip("/"), token, raw))
-    table = Table("side", "record", "tier", "probability", "bits", "found by", "vetoes")
+    table = Table()
+    for name in ("side", "record", "tier", "probability"):
+        table.add_column(name, no_wrap=True)
+    for name in ("bits", "found by", "vetoes"):
+        table.add_column(name, overflow="fold")
     for hit in found.candidates:
-        bits = ", ".join(f"{e.field} {e.outcome} {e.bits or 0.0:+.1f}" for e in hit.evidence)
+        bits = "\n".join(f"{e.field} {e.outcome} {e.bits or 0.0:+.1f}" for e in hit.evidence)
         table.add_row(
             hit.side,
             hit.record_id,
             hit.tier.value,
             f"{hit.probability:.6f}",
             bits,
-            ", ".join(hit.passes),
-            "; ".join(hit.vetoes),
+            "\n".join(hit.passes),
+            "\n".join(hit.vetoes),
         )
     console.print(table)
     console.print(

@@ -190,7 +190,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    monkeypatch.setenv("COLUMNS", "200")
     for name in ("SALLYPORT_MATCHER_URL", "SALLYPORT_IDENTITY_SEARCH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     one, other = tmp_path / "one.json", tmp_path / "other.json"
