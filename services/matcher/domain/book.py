@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from contracts.types.detainer import Detainer, DetainerState
+from contracts.types.person import Person
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, Prepared
 
 __all__ = ["DetainerBook", "Entry"]
@@ -19,11 +20,10 @@ __all__ = ["DetainerBook", "Entry"]
 _NEVER_MET = frozenset({DetainerState.SUPERSEDED})
 
 
-class Entry(Struct, frozen=True):
-    """A detainer as it stands, its person ready to be compared, and where on detainers.v1 it was read."""
+class Entry(Struct, frozen=True, gc=False):
+    """A detainer as it stands, and where on detainers.v1 it was read."""
 
     detainer: Detainer
-    person: Prepared
     partition: int
     offset: int
 
@@ -41,8 +41,8 @@ class DetainerBook:
         self._index = engine.new_index()
         # partition -> detainer id -> offset, in the order of offsets: an update moves its id to the end
         self._order: dict[int, dict[str, int]] = {}
-        # ids whose place in the index is not up to date; None while every change goes into it at once
-        self._late: dict[str, None] | None = None
+        self._collecting = False
+        self._late: dict[str, None] | None = None  # what changed since `collected`, in order
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -55,45 +55,49 @@ class DetainerBook:
         order = self._order.setdefault(partition, {})
         order.pop(detainer.detainer_id, None)
         order[detainer.detainer_id] = offset
-        same_person = known is not None and known.detainer.person == detainer.person
-        person = known.person if known is not None and same_person else self.engine.prepare(detainer.person)
-        self._entries[detainer.detainer_id] = Entry(detainer, person, partition, offset)
-        if self._late is not None:
-            self._late[detainer.detainer_id] = None
-        elif known is None or not same_person or known.detainer.state in _NEVER_MET or detainer.state in _NEVER_MET:
-            self._file(detainer.detainer_id)
+        self._entries[detainer.detainer_id] = Entry(detainer, partition, offset)
+        if self._collecting:
+            if self._late is not None:
+                self._late[detainer.detainer_id] = None
+        elif known is None or _met(known.detainer) != _met(detainer) or known.detainer.person != detainer.person:
+            self._file(detainer)
         return True
 
-    def _file(self, detainer_id: str) -> None:
-        entry = self._entries[detainer_id]
-        if entry.detainer.state in _NEVER_MET:
-            self._index.remove(detainer_id)
+    def _file(self, detainer: Detainer) -> None:
+        if _met(detainer):
+            self._index.put(detainer.detainer_id, self.engine.prepare(detainer.person))
         else:
-            self._index.put(detainer_id, entry.person)
+            self._index.remove(detainer.detainer_id)
 
     def collect(self) -> None:
         """Leave the index alone until `finish`. The book has to be empty."""
         if self._entries:
             raise AssertionError("the book is in use")
-        self._late = {}
+        self._collecting = True
 
-    def collected(self) -> list[tuple[str, Prepared]]:
+    def collected(self) -> list[tuple[str, Person]]:
         """What `build` takes: everybody who is there now. What comes after is caught up with by `finish`."""
         self._late = {}
-        return [(name, entry.person) for name, entry in self._entries.items() if entry.detainer.state not in _NEVER_MET]
+        return [(name, entry.detainer.person) for name, entry in self._entries.items() if _met(entry.detainer)]
 
-    def build(self, people: list[tuple[str, Prepared]]) -> None:
+    def build(self, people: list[tuple[str, Person]]) -> None:
         """Make the index. Touches nothing else, so that the book may take in versions meanwhile."""
-        self._index.build(people)
+        prepare = self.engine.prepare
+        self._index.build((detainer_id, prepare(person)) for detainer_id, person in people)
 
     def finish(self) -> None:
         """Bring the index up to date with what came since `collected`; it can be searched from now on."""
         late, self._late = self._late or {}, None
+        self._collecting = False
         for detainer_id in late:
-            self._file(detainer_id)
+            self._file(self._entries[detainer_id].detainer)
 
     def get(self, detainer_id: str) -> Entry | None:
         return self._entries.get(detainer_id)
+
+    def prepared(self, entry: Entry) -> Prepared:
+        """The detainer's person as the engine wants it: made when asked for, since millions of them are held."""
+        return self.engine.prepare(entry.detainer.person)
 
     def search(self, person: Prepared) -> Iterable[Candidate]:
         """Detainers that may be lodged on this person."""
@@ -109,6 +113,10 @@ class DetainerBook:
                     break
                 found.append((partition, offset, detainer_id))
         return [detainer_id for _, _, detainer_id in sorted(found)]
+
+
+def _met(detainer: Detainer) -> bool:
+    return detainer.state not in _NEVER_MET
 
 
 def _order(detainer: Detainer) -> tuple[object, int]:

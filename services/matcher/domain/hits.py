@@ -23,7 +23,7 @@ def identify(state: PartitionState, episode: Episode, person: Prepared, changed:
     for detainer_id in sorted(found.keys() | state.pairs.get(episode.id, {}).keys()):
         entry = state.book.get(detainer_id)
         if entry is not None:
-            identity = found.get(detainer_id) or _alone(state, entry.person, person)
+            identity = found.get(detainer_id) or _alone(state, state.book.prepared(entry), person)
             _pair(state, episode, entry, identity, changed)
 
 
@@ -33,11 +33,12 @@ def meet(state: PartitionState, entry: Entry, changed: set[str]) -> list[str]:
     changed: gets the ids of those whose pair changed.
     """
     detainer_id = entry.detainer.detainer_id
-    found = {c.record_id: c.identity for c in state.search(entry.person)}
+    wanted = state.book.prepared(entry)
+    found = {c.record_id: c.identity for c in state.search(wanted)}
     met = sorted(found.keys() | state.paired_with(detainer_id))
     for episode_id in met:
         episode = state.episodes[episode_id]
-        identity = found.get(episode_id) or _alone(state, entry.person, state.prepared(episode))
+        identity = found.get(episode_id) or _alone(state, wanted, state.prepared(episode))
         _pair(state, episode, entry, identity, changed)
     return met
 
