@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from math import log2
 from pathlib import Path
 from random import Random
 from typing import Annotated, ClassVar
@@ -174,7 +175,10 @@ def train(records: Path, out: Path, *, version: str, sample: int = 20_000, seed:
         (people[n], people[int(other)]) for n in asked for other in sorted(index.block(people[n])[0]) if int(other) != n
     ]
     chance = [(rng.choice(people), rng.choice(people)) for _ in range(10 * sample)]
-    trained = msgspec.structs.replace(estimate(blocked, chance, model), version=version)
+    found = estimate(blocked, chance, model, among=len(asked) * (len(people) - 1.0))
+    # What was learnt is how records of one person differ. How likely it is beforehand that a record here is that of
+    # somebody searched for is not in these records: one each is assumed, as in the model that is shipped.
+    trained = msgspec.structs.replace(found, version=version, prior_bits=-log2(len(people)))
     try:
         out.write_bytes(encode(trained))
     except OSError as error:

@@ -17,7 +17,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 
 from services.matcher.domain.identity.compare import _identifiers as identifiers
 from services.matcher.domain.identity.model import Model
-from services.matcher.domain.identity.nicknames import canonical
+from services.matcher.domain.identity.nicknames import forms_beside
 from services.matcher.domain.identity.normalise import Name, Prepared, swapped_day_month
 from services.matcher.domain.identity.records import KINDS, SSN4_SHIFT, Column, Flag, Records, birth_digits
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
@@ -56,7 +56,7 @@ class NameCeiling(NamedTuple):
 def name_ceiling(name: Name, model: Model) -> NameCeiling:
     """Raises the ceilings beside the weights of compare.py."""
     bits = model.bits
-    alike = max(bits["surname"][level] for level in ("near", "sounds"))
+    alike = max(bits["surname"][level] for level in ("near", "lookalike", "sounds"))
 
     def equal(tokens: tuple[str, ...]) -> float:
         rarest = min(model.surname_frequency.get(token, model.rare) for token in tokens)
@@ -68,7 +68,7 @@ def name_ceiling(name: Name, model: Model) -> NameCeiling:
     as_surname, cost = (0.0, 0.0), 0.0
     turned = 0.0
     if name.given:
-        near = max(bits["given"][level] for level in ("nickname", "near", "initial", "sounds"))
+        near = max(weight for level, weight in bits["given"].items() if level not in ("exact", "turned", "differs"))
         frequency = model.given_frequency.get(name.given[0], model.rare)
         given = (max(near, log2(model.m["given"][0] / frequency)), near, bits["given"]["differs"])
         middle = max(0.0, *bits["middle"].values()) if len(name.given) > 1 else 0.0
@@ -108,7 +108,7 @@ class Ceilings:
             if parts == 2:
                 level = max(level, bits["two_parts"])
             if slips <= 2:  # two digits that differ may be two exchanged
-                level = max(level, bits["one_digit"])
+                level = max(level, bits["one_digit"], bits["two_digits"])
             if swapped:
                 level = max(level, bits["swapped"])
             if slips == 0:
@@ -276,11 +276,10 @@ class Bound:
         likeness = process.cdist(asked, tokens, scorer=JaroWinkler.similarity, dtype=np.float32)
         slips = process.cdist(asked, tokens, scorer=OSA.distance, dtype=np.uint8, score_cutoff=2)
         alike: Bools = (likeness >= _NEVER_ALIKE) | (slips <= 2)
-        calls = [canonical(token) for token in tokens]
         for row, token in zip(alike, asked, strict=True):
-            call = canonical(token)
+            beside = forms_beside(token)
             for place, other in enumerate(tokens):
-                if calls[place] == call or (other[:1] == token[0] and (len(other) == 1 or len(token) == 1)):
+                if other in beside or (other[:1] == token[0] and (len(other) == 1 or len(token) == 1)):
                     row[place] = True
         return alike
 

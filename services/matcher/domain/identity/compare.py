@@ -6,13 +6,13 @@ from functools import lru_cache
 from math import log2
 from typing import NamedTuple
 
-from rapidfuzz.distance import OSA, JaroWinkler
+from rapidfuzz.distance import OSA, Hamming, JaroWinkler
 
 from services.matcher.domain.identity.model import Model
-from services.matcher.domain.identity.nicknames import canonical
-from services.matcher.domain.identity.normalise import Name, Prepared, phonetic, swapped_day_month
+from services.matcher.domain.identity.nicknames import related
+from services.matcher.domain.identity.normalise import Name, Prepared, phonetic
 
-__all__ = ["Bound", "Weight", "compare", "token_level"]
+__all__ = ["Weight", "compare", "relatives", "token_level"]
 
 
 class Weight(NamedTuple):
@@ -39,101 +39,154 @@ def token_level(a: str, b: str) -> str:
     return "differs"
 
 
-def _surname(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight | None:
-    """Compound surnames agree whole (in either order, joined or not), or by one token ("part")."""
-    if not a or not b:
-        return None
-    weights = model.bits["surname"]
+@lru_cache(maxsize=1 << 16)
+def _surname_level(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The level, and the tokens in common, or the two of which one is a misspelling of the other (joined ones count).
+
+    Compound surnames agree whole (in either order, joined or not), or by one token ("part").
+    """
     joined_a, joined_b = "".join(a), "".join(b)
     if joined_a == joined_b or (len(a) > 1 and sorted(a) == sorted(b)):
-        rarest = min(model.surname_frequency.get(token, model.rare) for token in a)
-        return Weight("surname", "exact", log2(model.m["surname"][0] / rarest))
-    common = set(a) & set(b)
+        return "exact", ()
+    common = tuple(sorted(set(a) & set(b)))
     if common:
-        rarest = min(model.surname_frequency.get(token, model.rare) for token in common)
-        # The token could have been any of theirs, so chance has as many tries.
-        return Weight("surname", "part", log2(model.m["surname"][1] / min(1.0, rarest * len(a) * len(b))))
+        return "part", common
     level = token_level(joined_a, joined_b)
-    for x in a if level == "differs" and len(a) + len(b) > 2 else ():
+    if level != "differs" or len(a) + len(b) == 2:
+        return level, (joined_a, joined_b)
+    for x in a:
         for y in b:
             if token_level(x, y) == "near":
-                level = "sounds"
-    return Weight("surname", level, weights[level])
+                return "sounds", (x, y)
+    return level, ()
+
+
+def _surname(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight | None:
+    if not a or not b:
+        return None
+    frequency = model.surname_frequency
+    level, tokens = _surname_level(a, b)
+    if level == "exact":
+        rarest = min([frequency.get(token, model.rare) for token in a])
+        if a != b:
+            # MC DONALD is no rarer a name than MCDONALD.
+            rarest = max(rarest, min([frequency.get(token, model.rare) for token in b]))
+        return Weight("surname", "exact", log2(model.m["surname"][0] / rarest))
+    if level == "part":
+        rarest = min([frequency.get(token, model.rare) for token in tokens])
+        # The token could have been any of theirs, so chance has as many tries.
+        return Weight("surname", "part", log2(model.m["surname"][1] / min(1.0, rarest * len(a) * len(b))))
+    if level == "near" and tokens[0] in frequency and tokens[1] in frequency:
+        level = "lookalike"
+    return Weight("surname", level, model.bits["surname"][level])
+
+
+@lru_cache(maxsize=1 << 16)
+def _given_level(a: tuple[str, ...], b: tuple[str, ...]) -> str:
+    """First given names decide, unless somebody is down with a middle name alone ("crossed")."""
+    x, y = a[0], b[0]
+    if x == y:
+        return "exact" if len(x) > 1 else "initial"
+    if len(x) == 1 or len(y) == 1:
+        if x[0] == y[0]:
+            return "initial"
+        level = "differs"
+    elif related(x, y) or (min(len(x), len(y)) >= 3 and (x.startswith(y) or y.startswith(x))):
+        return "nickname"
+    else:
+        level = token_level(x, y)
+        if level == "near":
+            return level
+    if len(a) == len(b) == 1:
+        return level
+    if "".join(a) == "".join(b):
+        return "near"
+    if _crossed(a, b) or _crossed(b, a):
+        return "crossed" if len(x) > 1 and len(y) > 1 and (x in b[1:] or y in a[1:]) else "crossed_initial"
+    return "near" if level == "differs" and token_level("".join(a), "".join(b)) == "near" else level
+
+
+def _crossed(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+    """Whether a begins with the middle name of b, and has no middle name that says otherwise."""
+    if len(b) < 2 or not (a[0] == b[1] or _same_start(a[0], b[1])):
+        return False
+    return len(a) == 1 or a[1] == b[0] or _same_start(a[1], b[0])
+
+
+def _same_start(a: str, b: str) -> bool:
+    """Whether one is the initial of the other."""
+    return a[0] == b[0] and (len(a) == 1 or len(b) == 1)
 
 
 def _given(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight | None:
-    """First given names decide; a middle name used as the first (either side) counts like a near spelling."""
     if not a or not b:
         return None
-    x, y = a[0], b[0]
-    weights = model.bits["given"]
-    if x == y and len(x) > 1:
-        return Weight("given", "exact", log2(model.m["given"][0] / model.given_frequency.get(x, model.rare)))
-    if len(x) == 1 or len(y) == 1:
-        level = "initial" if x[0] == y[0] else "differs"
-    elif canonical(x) == canonical(y):
-        level = "nickname"
-    else:
-        level = token_level(x, y)
-        if level == "differs":
-            if "".join(a) == "".join(b):
-                level = "near"
-            elif (x in b[1:] or y in a[1:]) and max(len(a), len(b)) > 1:
-                level = "sounds"
-    return Weight("given", level, weights[level])
+    level = _given_level(a, b)
+    frequency = model.given_frequency
+    if level == "exact":
+        return Weight("given", "exact", log2(model.m["given"][0] / frequency.get(a[0], model.rare)))
+    if level == "near" and a[0] in frequency and b[0] in frequency:
+        level = "lookalike"
+    return Weight("given", level, model.bits["given"][level])
 
 
-def _middle(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight | None:
-    """Second given names, an initial agreeing with any name that begins so."""
-    if len(a) < 2 or len(b) < 2 or a[0][0] != b[0][0]:
-        return None
+@lru_cache(maxsize=1 << 16)
+def _middle_level(a: tuple[str, ...], b: tuple[str, ...]) -> str:
+    """Second given names, an initial agreeing with any name that begins so; of several, any."""
     x, y = a[1], b[1]
     if x == y and len(x) > 1:
-        level = "exact"
-    elif x[0] == y[0] and (len(x) == 1 or len(y) == 1):
-        level = "initial"
-    else:
-        level = "near" if token_level(x, y) == "near" else "differs"
+        return "exact"
+    if _same_start(x, y):
+        return "initial"
+    if token_level(x, y) == "near":
+        return "near"
+    if len(a) + len(b) > 4 and any(_same_start(x, y) or (x == y and len(x) > 1) for x in a[1:] for y in b[1:]):
+        return "initial"
+    return "differs"
+
+
+def _middle(a: tuple[str, ...], b: tuple[str, ...], given: Weight | None, model: Model) -> Weight | None:
+    """Says nothing where the names are taken for each other's in another order."""
+    if len(a) < 2 or len(b) < 2 or given is None or given.level in ("crossed", "crossed_initial"):
+        return None
+    level = _middle_level(a, b)
     return Weight("middle", level, model.bits["middle"][level])
 
 
 def _name(a: Name, b: Name, model: Model) -> list[Weight]:
-    compared = (
-        _surname(a.surname, b.surname, model),
-        _given(a.given, b.given, model),
-        _middle(a.given, b.given, model),
-    )
+    given = _given(a.given, b.given, model)
+    compared = (_surname(a.surname, b.surname, model), given, _middle(a.given, b.given, given, model))
     straight = [weight for weight in compared if weight]
-    if sum(w.bits for w in straight) > 8 or not a.given or not b.given:
+    if sum([w.bits for w in straight]) > 8 or not a.given or not b.given:
         return straight
-    turned = [w for w in (_surname(a.given, b.surname, model), _surname(a.surname, b.given, model)) if w]
+    first, last = _surname(a.given, b.surname, model), _surname(a.surname, b.given, model)
     # Few clerks turn names round, and it gives chance a second try: it must agree twice, and costs what it is rare by.
-    if len(turned) == 2 and all(w.bits > 0 for w in turned):
+    if first and last and first.bits > 0 and last.bits > 0:
         cost = log2(model.m["surname"][-2] / model.m["surname"][0]) / 2
-        swapped = [
-            Weight("surname", "turned", turned[1].bits + cost),
-            Weight("given", "turned", turned[0].bits + cost),
-        ]
-        if sum(w.bits for w in swapped) > sum(w.bits for w in straight):
+        swapped = [Weight("surname", "turned", last.bits + cost), Weight("given", "turned", first.bits + cost)]
+        if sum([w.bits for w in swapped]) > sum([w.bits for w in straight]):
             return swapped
     return straight
 
 
+@lru_cache(maxsize=1 << 16)
 def _birth_level(a: str, b: str) -> str:
-    if len(a) != 8 or len(b) != 8:
+    if a == b:
+        return "exact" if len(a) >= 8 else "partial"
+    if len(a) < 7 or len(b) < 7:
         if a.startswith(b) or b.startswith(a):
             return "partial"
         return "year" if a[:4] == b[:4] else "differs"
-    if a == b:
-        return "exact"
-    if swapped_day_month(a) == b:
+    year, month, day = a[:4] == b[:4], a[4:6] == b[4:6], a[6:] == b[6:]
+    if year and a[4:6] == b[6:] and a[6:] == b[4:6]:
         return "swapped"
     if OSA.distance(a, b, score_cutoff=1) <= 1:
         return "one_digit"
-    same = (a[:4] == b[:4]) + (a[4:6] == b[4:6]) + (a[6:] == b[6:])
-    if same == 2:
+    if year + month + day == 2:
         return "two_parts"
-    return "year" if a[:4] == b[:4] else "differs"
+    if len(a) == len(b) and Hamming.distance(a, b, score_cutoff=2) <= 2:
+        return "two_digits"
+    return "year" if year else "differs"
 
 
 def _identifiers(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
@@ -167,55 +220,47 @@ def _plain(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
     return weights
 
 
-def _name_ceiling(a: Prepared, model: Model) -> float:
-    """No record's names are worth more bits to this person than these."""
+def relatives(weights: list[Weight], model: Model) -> Weight | None:
+    """What the pair loses to a third possibility: neither one person nor strangers, but of one family.
 
-    def surname(tokens: tuple[str, ...]) -> float:
-        rarest = min(model.surname_frequency.get(token, model.rare) for token in tokens)
-        whole, part = (log2(model.m["surname"][level] / min(1.0, rarest)) for level in (0, 1))
-        return max(0.0, whole, part, *model.bits["surname"].values())
-
-    turned = max(0.0, log2(model.m["surname"][-2] / model.m["surname"][0]))
-    best = 0.0
-    for name in a.names:
-        first = surname(name.surname) if name.surname else 0.0
-        straight, exchanged = first, 0.0
-        if name.given:
-            frequency = model.given_frequency.get(name.given[0], model.rare)
-            straight += max(0.0, log2(model.m["given"][0] / frequency), *model.bits["given"].values())
-            straight += max(0.0, *model.bits["middle"].values()) if len(name.given) > 1 else 0.0
-            exchanged = first + surname(name.given) + turned
-        best = max(best, straight, exchanged)
-    return best
-
-
-class Bound:
-    """Tells at once that a record cannot be worth `least` bits to a person; never wrong, by test."""
-
-    def __init__(self, a: Prepared, model: Model) -> None:
-        self._a, self._model = a, model
-        self._names = _name_ceiling(a, model) + 1e-6  # sums in another order differ in their last digits
-
-    def rules_out(self, b: Prepared, least: float) -> bool:
-        """Whether a full comparison would stay below `least` bits. Says no where both have identifiers."""
-        if self._a.ids and b.ids:
-            return False
-        return self._names + sum(weight.bits for weight in _plain(self._a, b, self._model)) < least
+    Relatives share surnames, and twins birth dates. The evidence for a match is weighed against strangers and family
+    together, the family being as likely beforehand as the model says; this is the difference to strangers alone.
+    """
+    gain = model.prior_bits + model.kin_bits
+    named, born = 0.0, ""
+    for weight in weights:
+        levels = model.kin_gain.get(weight.field)
+        if levels is not None:
+            gain += weight.bits + levels[weight.level]
+            if weight.field == "birth_date":
+                born = weight.level
+        elif weight.field == "given" and weight.level == "exact":
+            # Some are named after a relative, but twins are not named alike.
+            named = log2(1 + model.namesakes * 2.0**weight.bits / model.m["given"][0])
+    if born in ("differs", "year", ""):
+        gain += named
+    if gain < -4:
+        return None
+    return Weight("family", "may be a relative", -log2(1 + 2.0**gain))
 
 
 def compare(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
     """The weight of every field that both have; symmetric in a and b. Missing is not disagreement."""
-    weights: list[Weight] = []
     best: list[Weight] = []
-    for x in a.names:
-        for y in b.names:
-            found = _name(x, y, model)
-            if not best or sum(w.bits for w in found) > sum(w.bits for w in best):
-                best = found
-    # Each further alias is one more try for chance.
-    tries = len(a.names) * len(b.names)
-    if tries > 1 and best and best[0].bits > 0:
-        best = [best[0]._replace(bits=best[0].bits - log2(tries) / 2), *best[1:]]
-    weights += best
-    weights += _plain(a, b, model)
-    return weights + _identifiers(a, b, model)
+    if len(a.names) == 1 == len(b.names):
+        best = _name(a.names[0], b.names[0], model)
+    else:
+        for x in a.names:
+            for y in b.names:
+                found = _name(x, y, model)
+                # The weights themselves decide between equals, so that the order of names does not.
+                if not best or (sum([w.bits for w in found]), found) > (sum([w.bits for w in best]), best):
+                    best = found
+        # Each further alias is one more try for chance.
+        if best and best[0].bits > 0:
+            best = [best[0]._replace(bits=best[0].bits - log2(len(a.names) * len(b.names)) / 2), *best[1:]]
+    weights = best + _plain(a, b, model)
+    family = relatives(weights, model)
+    if family is not None:
+        weights.append(family)
+    return weights + _identifiers(a, b, model) if a.ids and b.ids else weights

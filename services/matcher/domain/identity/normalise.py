@@ -24,13 +24,15 @@ _PARTICLES_TEXT: Final = "DE DEL LA LAS LOS DA DAS DO DOS DI DU VAN VON DER DEN 
 _PARTICLES: Final = frozenset(_PARTICLES_TEXT.split())
 _NOBODY_TEXT: Final = (
     "UNKNOWN UNK UNKN UNIDENTIFIED LNU FNU MNU NMN NMI NLN NFN REFUSED TBD XX XXX XXXX INFANT ADULT OCCUPANT "
-    "HOUSEHOLD HOUSEHOLDER APELLIDO NOMBRE"
+    "HOUSEHOLD HOUSEHOLDER INMATE DETAINEE APELLIDO NOMBRE"
 )
 _NOBODY: Final = frozenset(_NOBODY_TEXT.split())
 """Words that stand where a name is not known (LNU: last name unknown; NMN: no middle name)."""
 _NOT_GIVEN_TEXT: Final = (
-    "BABY BOY GIRL NEWBORN CHILD MALE FEMALE MR MRS MS MISS MISTER SIR WOMAN PERSON HUSBAND WIFE DAUGHTER BROTHER "
-    "SISTER MOTHER FATHER MOM DAD UNCLE AUNT NAME NONE NOT PROVIDED REPORTED"
+    "BABY BOY GIRL NEWBORN CHILD KID MINOR MALE FEMALE MR MRS MS MISS MISTER SIR GENTLEMAN WOMAN SENOR SENORA PERSON "
+    "HUSBAND WIFE SPOUSE DAUGHTER BROTHER SISTER MOTHER FATHER MOM DAD UNCLE AUNT NEPHEW NIECE COUSIN GRANDSON "
+    "GRANDDAUGHTER GRANDCHILD HIJO HIJA FRIEND ROOMMATE RESIDENT INMATE DETAINEE RESPONDENT NAME NONE NOT PROVIDED "
+    "REPORTED"
 )
 _NOT_GIVEN: Final = _NOBODY | frozenset(_NOT_GIVEN_TEXT.split())
 """Among given names these are nobody's."""
@@ -100,9 +102,10 @@ def swapped_day_month(birth: str) -> str | None:
 
 
 def _known(tokens: tuple[str, ...], nobody: frozenset[str]) -> tuple[str, ...]:
-    """The tokens, or none where all of them only say that the name is not known (NO NAME, CHILD 1)."""
+    """The tokens, or none where they only say that the name is not known (NO NAME, CHILD 1, CHILD A)."""
+    lettered = bool(tokens) and tokens[0] in nobody
     for token in tokens:
-        if token not in nobody and not token.isdigit():
+        if token not in nobody and not token.isdigit() and not (lettered and len(token) == 1):
             return tokens
     return ()
 

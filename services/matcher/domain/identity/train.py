@@ -9,15 +9,17 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from services.matcher.domain.identity.compare import compare
+from services.matcher.domain.identity.compare import Weight, compare, relatives
 from services.matcher.domain.identity.model import LEVELS, Model
 from services.matcher.domain.identity.normalise import Prepared
 
 __all__ = ["estimate", "frequencies"]
 
-_BELIEF = 0.05
-"""Weight of what the model said before, against what was counted: a rare level keeps a share, and EM does not talk
-itself out of one (names turned round, say) because few pairs show it."""
+_BELIEF = 20.0
+"""So many comparisons is what the model said before worth, against what is counted: no level becomes impossible
+because few pairs show it (names turned round, say)."""
+_ENOUGH = 50
+"""Comparisons of a field without which nothing is learnt of it."""
 _IDENTIFYING = ("agency_local", "a_number", "sid", "ucn")
 
 
@@ -38,21 +40,23 @@ def frequencies(people: Iterable[Prepared], model: Model, least: int = 3) -> Mod
 
 
 class _Pattern(NamedTuple):
-    """Levels of one pair, and how many bits (by halves) the rarity of its names is worth beyond those levels.
+    """Levels of one pair, and by how many bits (in halves) its names are rarer than their levels say.
 
     Without the rarity, EM takes namesakes for matches and learns that birth dates of matches often differ.
     """
 
     levels: tuple[tuple[str, str], ...]
-    rarity: float
+    surname: float
+    given: float
 
 
 def _patterns(pairs: Iterable[tuple[Prepared, Prepared]], model: Model) -> Counter[_Pattern]:
     patterns: Counter[_Pattern] = Counter()
     for a, b in pairs:
-        weights = compare(a, b, model)
-        rarity = sum(w.bits - model.bits[w.field][w.level] for w in weights if w.level in ("exact", "part", "turned"))
-        patterns[_Pattern(tuple((w.field, w.level) for w in weights), round(rarity * 2) / 2)] += 1
+        weights = [w for w in compare(a, b, model) if w.field in LEVELS]
+        rarer = {w.field: round(2 * (w.bits - model.bits[w.field][w.level])) / 2 for w in weights}
+        levels = tuple((w.field, w.level) for w in weights)
+        patterns[_Pattern(levels, rarer.get("surname", 0.0), rarer.get("given", 0.0))] += 1
     return patterns
 
 
@@ -60,64 +64,104 @@ def _shares(counts: dict[tuple[str, str], float], known: dict[str, list[float]])
     shares: dict[str, list[float]] = {}
     for field, levels in LEVELS.items():
         seen = [counts.get((field, level), 0.0) for level in levels]
-        if sum(seen) < 50:
+        total = sum(seen)
+        if total < _ENOUGH:
             shares[field] = known[field]
             continue
-        total = sum(seen)
         shares[field] = [
-            round((n + _BELIEF * total * before) / (total * (1 + _BELIEF)), 9)
-            for n, before in zip(seen, known[field], strict=True)
+            _short((n + _BELIEF * before) / (total + _BELIEF)) for n, before in zip(seen, known[field], strict=True)
         ]
     return shares
 
 
-def _blocked_strangers(patterns: Counter[_Pattern], model: Model) -> dict[str, list[float]]:
-    """Where the shares of blocked strangers start: most blocked pairs are strangers, so those of all blocked pairs."""
-    counts: dict[tuple[str, str], float] = {}
-    for pattern, n in patterns.items():
-        for level in pattern.levels:
-            counts[level] = counts.get(level, 0.0) + n
-    return _shares(counts, model.u)
+def _short(share: float) -> float:
+    """Six digits are more than is known, and keep the file readable."""
+    return float(f"{share:.6g}")
 
 
 def estimate(
     blocked: Sequence[tuple[Prepared, Prepared]],
     random: Sequence[tuple[Prepared, Prepared]],
     model: Model,
+    among: float | None = None,
     rounds: int = 30,
 ) -> Model:
-    """A model with m and u from these pairs.
+    """A model with m, u and the prior from these pairs.
 
-    blocked: candidate pairs as the index brings them, matches among them. random: pairs that are hardly ever matches.
+    blocked: candidate pairs as the index brings them, nearly all matches among them. random: pairs that are hardly ever
+    matches. among: from how many pairs `blocked` was chosen, which gives the prior; None keeps that of `model`.
     A field with fewer than 50 comparisons keeps what `model` says of it.
+
+    Every round takes for matches what the last round's model says of the pairs, prior, rarity of names and families
+    included. Pairs that were not blocked have no part in it: hardly any of them is a match.
     """
-    counts: dict[tuple[str, str], float] = {}
-    for pattern, n in _patterns(random, model).items():
-        for level in pattern.levels:
-            counts[level] = counts.get(level, 0.0) + n
-    u = _shares(counts, model.u)
-    for field in _IDENTIFYING:
-        # Chance agreements of long identifiers are rarer than any sample can show.
-        u[field] = model.u[field]
-    patterns = _patterns(blocked, replace(model, u=u))
-    # Blocking picks pairs that agree on something, so strangers among them agree far more often than at random. Their
-    # own shares are fitted beside m and thrown away; with u in their place namesakes would pass for matches.
-    m, strangers, share = model.m, _blocked_strangers(patterns, model), 0.1
+    chance = _levels(_patterns(random, model))
+    same_date = _same_date(random)
+    u = _chance(chance, same_date, 0.0, model)
+    found = replace(model, u=u)
+    patterns = _patterns(blocked, found)
     for _ in range(rounds):
-        weights = {
-            field: {level: log2(m[field][i] / strangers[field][i]) for i, level in enumerate(levels)}
-            for field, levels in LEVELS.items()
-        }
         same: dict[tuple[str, str], float] = {}
-        other: dict[tuple[str, str], float] = {}
         matches = 0.0
         for pattern, n in patterns.items():
-            odds = log2(share / (1 - share)) + sum(weights[field][level] for field, level in pattern.levels)
-            expected = n / (1 + 2.0 ** max(-200.0, min(200.0, -odds)))
+            expected = n * _posterior(pattern, found)
             matches += expected
             for level in pattern.levels:
                 same[level] = same.get(level, 0.0) + expected
-                other[level] = other.get(level, 0.0) + n - expected
-        m, strangers = _shares(same, model.m), _shares(other, model.u)
-        share = min(0.999, max(0.001, matches / max(1, patterns.total())))
-    return replace(model, m=m, u=u)
+        found = replace(found, m=_shares(same, model.m))
+        if among is not None:
+            share = max(0.5, matches) / among
+            found = replace(found, prior_bits=round(log2(share / (1 - share)), 6))
+            found = replace(found, u=_chance(chance, same_date, share, replace(found, u=model.u)))
+    return found
+
+
+def _levels(patterns: Counter[_Pattern]) -> dict[tuple[str, str], float]:
+    counts: dict[tuple[str, str], float] = {}
+    for pattern, n in patterns.items():
+        for level in pattern.levels:
+            counts[level] = counts.get(level, 0.0) + n
+    return counts
+
+
+def _same_date(pairs: Iterable[tuple[Prepared, Prepared]]) -> float | None:
+    """How often two people have one birth date: of all pairs that can be made of these, since it is seldom."""
+    left, right = Counter[str](), Counter[str]()
+    for a, b in pairs:
+        left.update(a.births)
+        right.update(b.births)
+    among = left.total() * right.total()
+    return sum(n * right[date] for date, n in left.items()) / among if among else None
+
+
+def _chance(
+    counts: dict[tuple[str, str], float], same_date: float | None, matches: float, model: Model
+) -> dict[str, list[float]]:
+    """u from counts over pairs at random, of which the share `matches` are matches after all: in small files that is as
+    much as chance itself brings."""
+    shares = _shares(counts, model.u)
+    if same_date is not None:
+        rest = sum(shares["birth_date"][1:])
+        shares["birth_date"] = [same_date, *((1 - same_date) * share / rest for share in shares["birth_date"][1:])]
+    u = {
+        field: [
+            _short(max(share / 10, (share - matches * m) / (1 - matches)))
+            for share, m in zip(of, model.m[field], strict=True)
+        ]
+        for field, of in shares.items()
+    }
+    for field in _IDENTIFYING:
+        # Chance agreements of long identifiers are rarer than any sample can show.
+        u[field] = model.u[field]
+    return u
+
+
+def _posterior(pattern: _Pattern, model: Model) -> float:
+    """The probability of a match, by the model as it is."""
+    rarer = {"surname": pattern.surname, "given": pattern.given}
+    weights = [
+        Weight(field, level, model.bits[field][level] + rarer.get(field, 0.0)) for field, level in pattern.levels
+    ]
+    family = relatives(weights, model)
+    bits = model.prior_bits + sum(w.bits for w in weights) + (family.bits if family else 0.0)
+    return float(1 / (1 + 2.0 ** max(-200.0, min(200.0, -bits))))
