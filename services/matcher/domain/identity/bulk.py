@@ -5,6 +5,7 @@ A test holds both ways to the same entries. Filing millions one by one would tak
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -20,15 +21,14 @@ from services.matcher.domain.identity.keys import (
     DatePart,
     Feature,
     Pass,
-    called,
     features,
+    filed_under,
     issued_by,
     salt,
-    tokens_of,
 )
 from services.matcher.domain.identity.normalise import Prepared
 from services.matcher.domain.identity.postings import Entries, entries
-from services.matcher.domain.identity.records import Records
+from services.matcher.domain.identity.records import SSN4_SHIFT, Column, Flag, Records
 from services.matcher.domain.identity.vocabulary import Vocabulary
 
 __all__ = ["file_all"]
@@ -66,40 +66,22 @@ class _Features:
         return self._hashes
 
 
-class _Flat:
-    """What the keys of a chunk of records are made of, as columns in the making: a value for each name and so on."""
-
-    def __init__(self) -> None:
-        self.records: list[int] = []
-        self.record_crcs: list[int] = []
-        # a line for each surname token and given name of each name
-        self.named: list[int] = []
-        self.surnames: list[int] = []
-        self.givens: list[int] = []
-        # a line for each birth date; digits say how much of it is known
-        self.born: list[int] = []
-        self.births: list[str] = []
-        # a line for each identifier but SSN4, and for each SSN4
-        self.identified: list[int] = []
-        self.issuers: list[int] = []
-        self.values: list[int] = []
-        self.ssn4_of: list[int] = []
-        self.ssn4s: list[int] = []
-
-
 def file_all(records: Records, vocabulary: Vocabulary, people: Iterable[tuple[str, Prepared]]) -> Entries:
     """Put people, each id once, into empty records; their entries, sorted."""
-    surnames: dict[tuple[str, ...], list[int]] = {}
-    givens: dict[tuple[str, ...], list[int]] = {}
     hashed = _Features(vocabulary)
     whole = np.empty(0, np.uint64)
     stream = iter(people)
     while chunk := list(islice(stream, _CHUNK)):
-        flat = _Flat()
-        _flatten(flat, chunk, records, vocabulary, surnames, givens)
-        part = _distinct(np.concatenate(list(_keys(flat, hashed.hashes()))))
+        first = records.used
+        numbers = records.put_all(chunk)
+        # Names that are joined bring new tokens, so the rows are read before tokens are hashed.
+        names = _Names(records, first, vocabulary)
+        dates = _Dates(records, first)
+        parts = [*_identifier_keys(chunk, numbers, records), *_name_keys(names, dates, hashed.hashes())]
+        part = _distinct(np.concatenate(parts))
         whole.resize(len(whole) + len(part), refcheck=False)  # in place: there is never a second copy
         whole[-len(part) :] = part
+    records.trim()
     whole.sort()
     return whole
 
@@ -110,119 +92,133 @@ def _distinct(keys: Entries) -> Entries:
     return keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
 
 
-def _flatten(
-    flat: _Flat,
-    chunk: list[tuple[str, Prepared]],
-    records: Records,
-    vocabulary: Vocabulary,
-    surnames: dict[tuple[str, ...], list[int]],
-    givens: dict[tuple[str, ...], list[int]],
-) -> None:
-    number_of = vocabulary.number
-    for (record_id, person), number in zip(chunk, records.put_all(chunk), strict=True):
-        flat.records.append(number)
-        flat.record_crcs.append(crc32(record_id.encode()))
-        for surname, given in person.names:
-            family = surnames.get(surname)
-            if family is None:
-                family = surnames[surname] = [number_of(token) for token in tokens_of(surname)] or [0]
-            calls = givens.get(given)
-            if calls is None:
-                calls = givens[given] = [number_of(token) for token in called(given)] or [0]
-            for token in family:
-                for call in calls:
-                    flat.named.append(number)
-                    flat.surnames.append(token)
-                    flat.givens.append(call)
-        for birth in person.births:
-            flat.born.append(number)
-            flat.births.append(birth)
+def _identifier_keys(chunk: list[tuple[str, Prepared]], numbers: list[int], records: Records) -> Iterator[Entries]:
+    """Entries of records and identifiers; and all the keys of those few whose rows do not show them whole."""
+    crcs = array("Q")
+    identified, issuers, values = array("q"), array("Q"), array("Q")
+    odd, odd_keys = array("q"), array("Q")
+    whole = ((records.rows[numbers, Column.FLAGS] & Flag.WHOLE) != 0).tolist()
+    for (record_id, person), number, alone in zip(chunk, numbers, whole, strict=True):
+        crcs.append(crc32(record_id.encode()))
+        if alone:
+            keys = filed_under(person)
+            odd_keys.extend(keys)
+            odd.extend([number] * len(keys))
+            continue
         for kind, issuer, value in person.ids:
-            if kind == "ssn4":
-                flat.ssn4_of.append(number)
-                flat.ssn4s.append(int(value))
-            else:
-                flat.identified.append(number)
-                flat.issuers.append(issued_by(kind, issuer))
-                flat.values.append(crc32(value.encode()))
+            if kind != "ssn4":
+                identified.append(number)
+                issuers.append(issued_by(kind, issuer))
+                values.append(crc32(value.encode()))
+    yield entries(mix(_seed(RECORD), _column(crcs)), np.array(numbers, np.int64))
+    if identified:
+        yield entries(mix(_column(issuers), _column(values)), _numbers(identified))
+    if odd:
+        yield entries(_column(odd_keys), _numbers(odd))
 
 
-def _keys(flat: _Flat, hashes: NDArray[np.uint64]) -> Iterator[Entries]:
-    """Entries of a chunk, pass by pass."""
-    yield entries(mix(_seed(RECORD), _column(flat.record_crcs)), _numbers(flat.records))
-    if flat.identified:
-        yield entries(mix(_column(flat.issuers), _column(flat.values)), _numbers(flat.identified))
-    dates = _Dates(flat)
-    if flat.ssn4_of:
-        of = _numbers(flat.ssn4_of)
-        lines, which = dates.beside(of)
-        years, known = dates.part(DatePart.YEAR)
-        fours = mix(_seed(SSN4_YEAR), _column(flat.ssn4s))
-        keep = known[which]
-        yield entries(mix(fours[lines[keep]], years[which[keep]]), of[lines[keep]])
-    named, surnames, givens = _numbers(flat.named), _numbers(flat.surnames), _numbers(flat.givens)
-    lines, which = dates.beside(named)
-    for kind in PASSES:
-        seeds, able = _names(kind, surnames, givens, hashes)
-        if kind.date is None:
-            yield entries(seeds[able], named[able])
-        else:
-            parts, known = dates.part(kind.date)
-            keep = able[lines] & known[which]
-            yield entries(mix(seeds[lines[keep]], parts[which[keep]]), named[lines[keep]])
+class _Names:
+    """The names of rows from `first` on: a line for each surname token (joined ones too) and given name of each.
 
+    of: the number of the record. surname, given: tokens, 0 for none.
+    """
 
-def _names(
-    kind: Pass, surnames: Numbers, givens: Numbers, hashes: NDArray[np.uint64]
-) -> tuple[Entries, NDArray[np.bool_]]:
-    """The keys of each line of names as far as names go, and whether the line has what the pass needs."""
-    seeds = np.full(len(surnames), _seed(kind))
-    able = np.ones(len(surnames), np.bool_)
-    if kind.surname is not None:
-        seeds, able = mix(seeds, hashes[surnames, kind.surname]), able & (surnames != 0)
-    if kind.given is not None:
-        seeds, able = mix(seeds, hashes[givens, kind.given]), able & (givens != 0)
-    return seeds, able
+    def __init__(self, records: Records, first: int, vocabulary: Vocabulary) -> None:
+        rows = records.rows[first : records.used]
+        own = np.arange(first, records.used)
+        # A second name's row comes right after its record's.
+        second = ~records.alive[first : records.used]
+        of = np.where(second, own - 1, own)
+        whole = (records.rows[of, Column.FLAGS] & Flag.WHOLE) != 0
+        lines = np.flatnonzero(~whole)
+        rows, of = rows[lines], of[lines]
+        surname, surname2, given, given2 = (
+            rows[:, column].astype(np.int64)
+            for column in (Column.SURNAME, Column.SURNAME2, Column.GIVEN, Column.GIVEN2)
+        )
+        named = (surname != 0) | (given != 0)
+        compound = np.flatnonzero(surname2)
+        tokens = vocabulary.tokens
+        joined = [
+            vocabulary.number(tokens[one] + tokens[two])
+            for one, two in zip(surname[compound].tolist(), surname2[compound].tolist(), strict=True)
+        ]
+        of_line = np.concatenate((np.flatnonzero(named), compound, compound))
+        surnames = np.concatenate((surname[named], surname2[compound], np.array(joined, np.int64)))
+        # The second given name counts where the first is an initial.
+        calls = given[of_line]
+        initial = np.array(
+            [len(tokens[n]) == 1 and bool(m) for n, m in zip(given.tolist(), given2.tolist(), strict=True)]
+        )
+        extra = np.flatnonzero(initial[of_line])
+        self.of = np.concatenate((of[of_line], of[of_line[extra]]))
+        self.surname = np.concatenate((surnames, surnames[extra]))
+        self.given = np.concatenate((calls, given2[of_line[extra]]))
 
 
 class _Dates:
-    """The birth dates of a chunk, in the order of its records."""
+    """The birth dates and SSN4s of rows from `first` on."""
 
-    def __init__(self, flat: _Flat) -> None:
-        self._digits = np.array([len(birth) for birth in flat.births], np.int64)
-        self._values = np.array([int(birth) for birth in flat.births], np.int64)
-        self._of = _numbers(flat.born)
+    def __init__(self, records: Records, first: int) -> None:
+        self.first = first
+        self._rows = records.rows[first : records.used]
+        digits = self._rows[:, Column.BIRTH : Column.BIRTH2 + 1].astype(np.int64)
+        value = np.zeros_like(digits)
+        for place in range(7, -1, -1):
+            value = value * 10 + (digits >> 4 * place & 0xF)
+        self._values = value
 
-    def part(self, part: DatePart) -> tuple[Entries, NDArray[np.bool_]]:
-        """keys._cut, in columns: the part of each date, and whether it is known."""
-        values, digits = self._values, self._digits
+    def part(self, part: DatePart, which: int) -> tuple[Entries, NDArray[np.bool_]]:
+        """The part of the first or second date of each row, as keys._cut has it, and whether it is known."""
+        values = self._values[:, which]
         match part:
             case DatePart.DAY:
-                return values.astype(np.uint64), digits == 8
+                return values.astype(np.uint64), values % 100 != 0
             case DatePart.MONTH_DAY:
-                return (values % 10_000).astype(np.uint64), digits == 8
+                return (values % 10_000).astype(np.uint64), values % 100 != 0
             case DatePart.MONTH:
-                return np.where(digits == 8, values // 100, values).astype(np.uint64), digits >= 6
+                return (values // 100).astype(np.uint64), values // 100 % 100 != 0
             case DatePart.YEAR:
-                scale = np.where(digits == 8, 10_000, np.where(digits == 6, 100, 1))
-                return (values // scale).astype(np.uint64), digits >= 4
+                return (values // 10_000).astype(np.uint64), values != 0
 
-    def beside(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
-        """Each line of `numbers` (records, ascending) with each date of its record: places of lines, and of dates."""
-        first = self._of.searchsorted(numbers)
-        many = self._of.searchsorted(numbers, side="right") - first
-        lines = np.repeat(np.arange(len(numbers)), many)
-        within = np.arange(len(lines)) - np.repeat(np.cumsum(many) - many, many)
-        return lines, first[lines] + within
+    def ssn4_keys(self, which: int) -> Entries:
+        """Entries by SSN4 and year."""
+        years, known = self.part(DatePart.YEAR, which)
+        flags = self._rows[:, Column.FLAGS]
+        lines = np.flatnonzero((flags >> SSN4_SHIFT != 0) & (flags & Flag.WHOLE == 0) & known)
+        digits = (flags[lines] >> SSN4_SHIFT).astype(np.uint64)
+        four = sum((digits >> np.uint64(4 * place) & np.uint64(0xF)) * np.uint64(10**place) for place in range(4))
+        return entries(mix(mix(_seed(SSN4_YEAR), np.asarray(four, np.uint64)), years[lines]), lines + self.first)
+
+
+def _name_keys(names: _Names, dates: _Dates, hashes: NDArray[np.uint64]) -> Iterator[Entries]:
+    """Entries of names and dates, pass by pass."""
+    for which in (0, 1):
+        yield dates.ssn4_keys(which)
+    at = names.of - dates.first
+    for kind in PASSES:
+        seeds = np.full(len(names.of), _seed(kind))
+        able = np.ones(len(names.of), np.bool_)
+        if kind.surname is not None:
+            seeds, able = mix(seeds, hashes[names.surname, kind.surname]), able & (names.surname != 0)
+        if kind.given is not None:
+            seeds, able = mix(seeds, hashes[names.given, kind.given]), able & (names.given != 0)
+        if kind.date is None:
+            yield entries(seeds[able], names.of[able])
+            continue
+        for which in (0, 1):
+            parts, known = dates.part(kind.date, which)
+            lines = np.flatnonzero(able & known[at])
+            yield entries(mix(seeds[lines], parts[at[lines]]), names.of[lines])
 
 
 def _seed(kind: Pass) -> np.uint64:
     return np.uint64(salt(kind))
 
 
-def _column(values: list[int]) -> Entries:
-    return np.array(values, np.uint64)
+def _column(values: array[int]) -> Entries:
+    return np.frombuffer(values, np.uint64)
 
 
-def _numbers(values: list[int]) -> Numbers:
-    return np.array(values, np.int64)
+def _numbers(values: array[int]) -> Numbers:
+    return np.frombuffer(values, np.int64)

@@ -7,6 +7,7 @@ to fit in the memory of a small server: some 250 bytes each, the keys among them
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
@@ -88,6 +89,7 @@ _LENGTH: Final = 3
 """Bytes before an encoded record that say how long it is."""
 _SLOT: Final = 8
 """Bytes; encoded records take whole slots, so that what one leaves another can use."""
+_PADDING: Final = [bytes(-length % _SLOT) for length in range(_SLOT)]
 _SEX: Final = {"": 0, "M": int(Flag.MALE), "F": int(Flag.FEMALE)}
 _KINDS: Final = ("ssn4", "agency_local", "a_number", "sid", "ucn")
 _PLACE: Final = {kind: place for place, kind in enumerate(_KINDS)}
@@ -160,20 +162,20 @@ class Records:
         first = number = self._used
         self._make_room(first + 2 * len(people))
         numbers: list[int] = []
-        rows: list[Row] = []
-        places: list[int] = []
+        rows = array("I")
+        places = array("I")
         for record_id, person in people:
             numbers.append(number)
             row, second = self._digest(person, number + 1)
-            rows.append(row)
+            rows.extend(row)
             places.append(self._write(_encoded(record_id, person, row[_FLAGS])))
             number += 1
             if second is not None:
-                rows.append(second)
+                rows.extend(second)
                 places.append(0)
                 number += 1
         self._used = number
-        self.rows[first:number] = rows
+        self.rows[first:number] = np.frombuffer(rows, np.uint32).reshape(-1, _WIDTH)
         self._places[first:number] = places
         self.alive[numbers] = True
         self.count += len(numbers)
@@ -187,7 +189,7 @@ class Records:
             if kind == "ssn4" and not flags & _SSN4:
                 flags |= int(value, 16) << SSN4_SHIFT
             elif kind == "ssn4":
-                flags &= (1 << SSN4_SHIFT) - 1
+                flags = flags & ((1 << SSN4_SHIFT) - 1) | _NOT_SHOWN
             flags |= KINDS[kind]
         more = len(names) > 2
         first = second = call = middle = 0
@@ -324,17 +326,22 @@ class Records:
         self._places.resize(count, refcheck=False)
 
     def _write(self, encoded: bytes) -> int:
-        slots = _slots(len(encoded))
-        free = self._slots.get(slots)
-        head = len(encoded).to_bytes(_LENGTH, "little")
+        whole = len(encoded).to_bytes(_LENGTH, "little") + encoded
+        whole += _PADDING[len(whole) % _SLOT]
+        free = self._slots.get(len(whole) // _SLOT) if self._slots else None
         if free:
             place = free.pop()
-            start = place * _SLOT
-            self._blob[start : start + _LENGTH + len(encoded)] = head + encoded
+            self._blob[place * _SLOT : place * _SLOT + len(whole)] = whole
             return place
         place = len(self._blob) // _SLOT
-        self._blob += head + encoded + bytes(slots * _SLOT - _LENGTH - len(encoded))
+        self._blob += whole
         return place
+
+    def trim(self) -> None:
+        """Give back the room that growing took in advance."""
+        self.rows.resize((self._used, _WIDTH), refcheck=False)
+        self.alive.resize(self._used, refcheck=False)
+        self._places.resize(self._used, refcheck=False)
 
 
 def _encoded(record_id: str, person: Prepared, flags: int) -> bytes:
