@@ -30,6 +30,12 @@ class MatcherSettings(PlatformSettings):
     transaction_max_inputs: int = Field(
         default=1000, ge=1, description="Most inputs judged and published in one transaction."
     )
+    transaction_judging_s: float = Field(
+        default=0.25,
+        gt=0,
+        description="Seconds of judging after which a transaction is closed although more waits: with a backlog on all "
+        "partitions, what comes in on one is told after so long, times the partitions owned.",
+    )
     inbox_limit: int = Field(
         default=8000, ge=1, description="Inputs that may wait for one partition before the consumer is held back."
     )

@@ -38,8 +38,7 @@ __all__ = ["Lane", "Parked"]
 
 log = get_logger(__name__)
 _BREATH_S: Final = 0.05
-"""Seconds of judging after which the event loop has its turn: heartbeats, other lanes, HTTP. Searching among millions
-makes a full transaction a matter of a second."""
+"""Seconds of judging after which the event loop has its turn: heartbeats, other lanes, HTTP."""
 _KINDS: Final[Mapping[type[Input], str]] = {
     CustodyInput: "custody",
     DetainerInput: "detainer",
@@ -238,40 +237,48 @@ class Lane:
                     return
             await self._turn(writer)
 
+    def _next(self, turn: int) -> ConsumerRecord | Input | None:
+        """What is judged next of what waits: custody events and detainers take turns, so that neither a bulk of new
+        detainers nor a backlog of events holds the other up; what another model judged is judged again behind both, and
+        beside them where they never end. The order does not matter to what comes of it (G2).
+        """
+        if self._stale and (turn % 10 == 9 or not (self._custody or self._detainers)):
+            return ModelInput(self._stale.popleft())
+        if self._custody and (turn % 2 == 0 or not self._detainers):
+            return self._custody.popleft()
+        if self._detainers:
+            detainer_id = next(iter(self._detainers))
+            del self._detainers[detainer_id]
+            return DetainerInput(detainer_id)
+        return None
+
     async def _turn(self, writer: PartitionWriter) -> None:
         """Judge what waits, up to a limit, and publish it."""
         self._idle.clear()
         started = time.perf_counter()
         now = datetime.now(UTC)
-        limit = self._settings.transaction_max_inputs
         self._clean = False
         out: list[OutRecord] = []
         ages: list[datetime] = []
         changed: set[str] = set()
         offset = self.progress.custody
         state = self._state
-        judged: list[Input] = []
-        while self._detainers and len(judged) < limit:
-            detainer_id = next(iter(self._detainers))
-            del self._detainers[detainer_id]
-            judged.append(DetainerInput(detainer_id))
-        while self._custody and len(judged) < limit:
-            record = self._custody.popleft()
-            offset = record.offset + 1
-            try:
-                judged.append(custody_input_of(record))
-            except ContractViolation as violation:
-                out.append(unreadable(record, violation, "matcher", now))
-                REJECTS.labels(violation.reason).inc()
-        # What another model judged is judged again behind what is new, and beside it where that never ends.
-        again = min(len(self._stale), max(limit - len(judged), limit // 10, 1))
-        judged.extend(ModelInput(self._stale.popleft()) for _ in range(again))
-        breath = started
-        for given in judged:
-            if time.perf_counter() - breath > _BREATH_S:
-                await asyncio.sleep(0)
-                breath = time.perf_counter()
-            outputs = evolve(state, given, now)
+        counts: Counter[str] = Counter()
+        spent, slice_began = 0.0, started
+        for turn in range(self._settings.transaction_max_inputs):
+            taken = self._next(turn)
+            if taken is None:
+                break
+            if isinstance(taken, ConsumerRecord):
+                offset = taken.offset + 1
+                try:
+                    taken = custody_input_of(taken)
+                except ContractViolation as violation:
+                    out.append(unreadable(taken, violation, "matcher", now))
+                    REJECTS.labels(violation.reason).inc()
+                    continue
+            counts[_KINDS[type(taken)]] += 1
+            outputs = evolve(state, taken, now)
             changed |= outputs.changed
             for conflict in outputs.conflicts:
                 out.append(conflict_record(conflict))
@@ -280,6 +287,12 @@ class Lane:
             for review in outputs.reviews:
                 out.append(review_record(review))
                 REVIEWS.labels(review.status).inc()
+            slice_s = time.perf_counter() - slice_began
+            if spent + slice_s > self._settings.transaction_judging_s:
+                break
+            if slice_s > _BREATH_S:
+                await asyncio.sleep(0)
+                spent, slice_began = spent + slice_s, time.perf_counter()
         # While detainers wait, the partition has not been judged against all of them: its progress stays behind.
         detainers = self.progress.detainers if self._detainers else {str(p): o for p, o in self._judged.items()}
         model = self.progress.model if self._stale else self._book.engine.model
@@ -296,14 +309,14 @@ class Lane:
         self._clean = True
         if len(self._custody) < self._settings.inbox_limit:
             self._room.set()
-        _count(judged, ages, time.perf_counter() - started)
+        _count(counts, ages, time.perf_counter() - started)
         EPISODES.labels(str(self.partition)).set(len(state.episodes))
 
 
-def _count(judged: Sequence[Input], ages: Sequence[datetime], seconds: float) -> None:
+def _count(counts: Mapping[str, int], ages: Sequence[datetime], seconds: float) -> None:
     now = datetime.now(UTC)
     TRANSACTION.observe(seconds)
     for accepted_at in ages:
         AGE.observe((now - accepted_at).total_seconds())
-    for kind, count in Counter(type(given) for given in judged).items():
-        INPUTS.labels(_KINDS[kind]).inc(count)
+    for kind, count in counts.items():
+        INPUTS.labels(kind).inc(count)

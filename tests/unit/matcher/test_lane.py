@@ -1,0 +1,113 @@
+"""What a lane takes into a transaction, without Kafka: fair shares, and a budget of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from contracts.cloudevents import Attributes, encode_headers
+from contracts.ids import episode_id
+from contracts.types.custody import Booked, Updated
+from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_progress
+from services.matcher.adapters.lane import Lane
+from services.matcher.adapters.writer import PartitionWriter
+from services.matcher.domain.book import DetainerBook
+from services.matcher.domain.fold import CustodyInput, evolve
+from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.identity_model import load_model
+from services.matcher.settings import MatcherSettings
+from services.platform.kafka.outlets import OutRecord
+from tests.unit.matcher.people import BOOKING, FACILITY, START, at, detainer, fact, person
+
+ENGINE = WeighedEngine(load_model())
+EPISODE = episode_id(FACILITY, BOOKING)
+
+
+class Recorder(PartitionWriter):
+    """Keeps the progress of each transaction in place of committing it."""
+
+    def __init__(self) -> None:
+        self.progress: list[Progress] = []
+
+    async def publish(self, records: Sequence[OutRecord]) -> int:
+        (progress,) = (record.value for record in records if record.key == PROGRESS_KEY)
+        assert progress is not None
+        self.progress.append(decode_progress(progress))
+        return len(self.progress)
+
+
+def record(offset: int) -> ConsumerRecord[bytes, bytes]:
+    event = Updated(facility=FACILITY, booking_number=BOOKING, occurred_at=at(offset))
+    headers = encode_headers(Attributes(f"e{offset}", "s", "t", START, START))
+    value = msgspec.json.encode(event)
+    return ConsumerRecord(
+        "custody.events.v1", 0, offset, 0, 0, EPISODE.encode(), value, None, 0, 0, tuple(headers)
+    )  # fmt: skip
+
+
+def lane(**settings: float) -> Lane:
+    """A lane that serves, with one episode in it."""
+    book = DetainerBook(ENGINE)
+
+    async def ready() -> None:
+        pass
+
+    made = Lane(
+        0,
+        MatcherSettings.model_validate(settings),
+        book,
+        book_ready=ready,
+        book_position=dict,
+        on_restored=lambda *_: None,
+        on_restoring=lambda _: None,
+    )
+    evolve(made.state, CustodyInput(fact(Booked, 0), EPISODE), START)
+    made.serving = True
+    return made
+
+
+def offer(made: Lane, detainers: int, events: int) -> None:
+    book = made.state.book
+    for number in range(detainers):
+        book.put(detainer(reference=f"D-{number}", who=person(sid=f"{number + 10}")), 0, number)
+    made.offer_detainers(book.since({}), {0: detainers})
+    made.offer([record(offset) for offset in range(events)], made.epoch)
+
+
+async def test_a_bulk_of_detainers_does_not_hold_events_up() -> None:
+    made, writer = lane(transaction_max_inputs=40), Recorder()
+    offer(made, detainers=500, events=20)
+    await made._turn(writer)
+    assert writer.progress == [Progress(custody=20, detainers={}, model=ENGINE.model)]
+    while made._detainers:
+        await made._turn(writer)
+    assert len(writer.progress) == 1 + 480 // 40
+    assert writer.progress[-1].detainers == {"0": 500}
+
+
+async def test_a_backlog_of_events_does_not_hold_detainers_up() -> None:
+    made, writer = lane(transaction_max_inputs=40), Recorder()
+    offer(made, detainers=20, events=500)
+    await made._turn(writer)
+    assert writer.progress == [Progress(custody=20, detainers={"0": 20}, model=ENGINE.model)]
+
+
+async def test_a_transaction_is_closed_after_its_time() -> None:
+    made, writer = lane(transaction_judging_s=1e-9), Recorder()
+    offer(made, detainers=0, events=3)
+    for _ in range(3):
+        await made._turn(writer)
+    assert [progress.custody for progress in writer.progress] == [1, 2, 3]
+
+
+async def test_what_another_model_judged_comes_last_and_progress_says_when_it_is_done() -> None:
+    made, writer = lane(transaction_max_inputs=2), Recorder()
+    for number in range(3):
+        evolve(made.state, CustodyInput(fact(Booked, 0), f"epi_{number}"), START)
+    made._stale.extend(made.state.judged_by_others("another"))
+    offer(made, detainers=0, events=2)
+    while made.is_busy or made._stale:
+        await made._turn(writer)
+    assert [(p.custody, p.model) for p in writer.progress] == [(2, ""), (2, ""), (2, ENGINE.model)]
