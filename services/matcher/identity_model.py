@@ -10,9 +10,9 @@ import msgspec
 from services.matcher.domain.identity.model import Model, decode
 from services.platform.errors import ConfigurationError
 
-__all__ = ["IdentityModelUnreadable", "load_model"]
+__all__ = ["SHIPPED", "IdentityModelUnreadable", "load_model"]
 
-_SHIPPED: Final = Path(__file__).parent / "domain" / "identity" / "default_model.json"
+SHIPPED: Final = Path(__file__).parent / "domain" / "identity" / "default_model.json"
 
 
 class IdentityModelUnreadable(ConfigurationError):
@@ -23,7 +23,7 @@ class IdentityModelUnreadable(ConfigurationError):
 
 def load_model(path: Path | None = None) -> Model:
     """The model of a file, or the one shipped. Raises IdentityModelUnreadable."""
-    file = path or _SHIPPED
+    file = path or SHIPPED
     try:
         return decode(file.read_bytes())
     except OSError as error:

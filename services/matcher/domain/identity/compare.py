@@ -87,6 +87,8 @@ def _given_level(a: tuple[str, ...], b: tuple[str, ...]) -> str:
     x, y = a[0], b[0]
     if x == y:
         return "exact" if len(x) > 1 else "initial"
+    if len(a) != len(b) and "".join(a) == "".join(b):
+        return "near"
     if len(x) == 1 or len(y) == 1:
         if x[0] == y[0]:
             return "initial"
@@ -99,8 +101,6 @@ def _given_level(a: tuple[str, ...], b: tuple[str, ...]) -> str:
             return level
     if len(a) == len(b) == 1:
         return level
-    if "".join(a) == "".join(b):
-        return "near"
     if _crossed(a, b) or _crossed(b, a):
         return "crossed" if len(x) > 1 and len(y) > 1 and (x in b[1:] or y in a[1:]) else "crossed_initial"
     return "near" if level == "differs" and token_level("".join(a), "".join(b)) == "near" else level

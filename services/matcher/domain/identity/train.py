@@ -20,23 +20,33 @@ _BELIEF = 20.0
 because few pairs show it (names turned round, say)."""
 _ENOUGH = 50
 """Comparisons of a field without which nothing is learnt of it."""
-_IDENTIFYING = ("agency_local", "a_number", "sid", "ucn")
+_IDENTIFYING = ("agency_local", "a_number", "sid", "ucn", "ssn4")
+_KNOWN_AS_GOOD_AS = 1_000
+"""So many people's names is the table of names of a model worth, against those counted."""
 
 
 def frequencies(people: Iterable[Prepared], model: Model, least: int = 3) -> Model:
-    """Shares of surnames and given names among people; a name borne by fewer than `least` is not named in the file."""
+    """Shares of surnames and given names among people, mixed with those of `model`.
+
+    A name that `model` does not list, borne by fewer than `least` of these people, is left out: it is `rare`.
+    """
     surnames: Counter[str] = Counter()
     givens: Counter[str] = Counter()
     for person in people:
         surnames.update({token for name in person.names for token in name.surname})
         givens.update({name.given[0] for name in person.names if name.given})
-    total = max(1, surnames.total())
     return replace(
         model,
-        surname_frequency={name: n / total for name, n in sorted(surnames.items()) if n >= least},
-        given_frequency={name: n / max(1, givens.total()) for name, n in sorted(givens.items()) if n >= least},
-        rare=max(1e-6, 1.0 / total),
+        surname_frequency=_mixed(surnames, model.surname_frequency, least),
+        given_frequency=_mixed(givens, model.given_frequency, least),
+        rare=max(1e-6, 1.0 / max(1, surnames.total())),
     )
+
+
+def _mixed(seen: Counter[str], known: dict[str, float], least: int) -> dict[str, float]:
+    among = seen.total() + _KNOWN_AS_GOOD_AS
+    names = sorted({*known, *(name for name, n in seen.items() if n >= least)})
+    return {name: _short((seen[name] + _KNOWN_AS_GOOD_AS * known.get(name, 0.0)) / among) for name in names}
 
 
 class _Pattern(NamedTuple):
@@ -151,7 +161,7 @@ def _chance(
         for field, of in shares.items()
     }
     for field in _IDENTIFYING:
-        # Chance agreements of long identifiers are rarer than any sample can show.
+        # Chance agreements of identifiers are rarer than a sample can show, and known from how many there are.
         u[field] = model.u[field]
     return u
 
