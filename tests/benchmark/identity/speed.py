@@ -68,35 +68,37 @@ def _label(count: int) -> str:
 
 
 @app.command
-def feed(seed: int, count: int, start: int = 0) -> None:
-    """Write people to standard output, for a process that is to hold an index and nothing else."""
-    made = people(tables(), seed, count, start)
-    while some := list(islice(made, 4096)):
-        frame = msgspec.msgpack.encode(some)
-        sys.stdout.buffer.write(len(frame).to_bytes(4, "little") + frame)
+def made(seed: int, count: int, out: Path) -> None:
+    """Write people to a file, for a process that is to hold an index and nothing else."""
+    some = people(tables(), seed, count)
+    with out.open("wb") as file:
+        while frame := list(islice(some, 4096)):
+            encoded = msgspec.msgpack.encode(frame)
+            file.write(len(encoded).to_bytes(4, "little") + encoded)
 
 
-def _fed(seed: int, count: int, start: int = 0) -> Iterator[list[Person]]:
-    command = [sys.executable, "-m", "tests.benchmark.identity.speed", "feed", str(seed), str(count), str(start)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as feeder:
-        assert feeder.stdout is not None
-        while head := feeder.stdout.read(4):
-            yield _PEOPLE.decode(feeder.stdout.read(int.from_bytes(head, "little")))
+def _made(seed: int, count: int) -> Iterator[list[Person]]:
+    """People in lists. They are made beforehand: a second process at work would slow down what is measured."""
+    with tempfile.NamedTemporaryFile() as file:
+        module = [sys.executable, "-m", "tests.benchmark.identity.speed", "made", str(seed), str(count), file.name]
+        subprocess.run(module, check=True)
+        while head := file.read(4):
+            yield _PEOPLE.decode(file.read(int.from_bytes(head, "little")))
 
 
 class _Stream:
-    """People on file as the index is built from them; counts apart the time that waiting for them takes."""
+    """People on file as the index is built from them; counts apart the time that getting hold of them takes."""
 
     def __init__(self, engine: WeighedEngine, count: int) -> None:
         self._engine = engine
-        self._fed = _fed(ON_FILE, count)
+        self._made = _made(ON_FILE, count)
         self.waited_s = 0.0
 
     def __iter__(self) -> Iterator[tuple[str, Prepared]]:
         number = 0
         while True:
             started = time.perf_counter()
-            some = next(self._fed, None)
+            some = next(self._made, None)
             self.waited_s += time.perf_counter() - started
             if some is None:
                 return
@@ -140,7 +142,7 @@ def _times(engine: WeighedEngine, index: WeighedIndex, asked: list[Person]) -> l
 def _changes(engine: WeighedEngine, index: WeighedIndex, count: int) -> tuple[list[float], list[float]]:
     """Milliseconds of `count` puts, and of as many removals among them; what was put or removed is looked for."""
     puts, removals = [], []
-    for number, person in enumerate(chain.from_iterable(_fed(NEWCOMERS, count))):
+    for number, person in enumerate(chain.from_iterable(_made(NEWCOMERS, count))):
         prepared = engine.prepare(person)
         started = time.perf_counter()
         index.put(f"new_{number:024}", prepared)

@@ -45,7 +45,7 @@ def anyone(rng: Random) -> Prepared:
         f"ucn={rng.randint(1, 400)}AA",
         f"a_number={rng.randint(1, 400)}",
     ]
-    some = " ".join([*rng.sample(ids, rng.choice((0, 0, 1, 1, 2))), *(rng.random() < 0.03) * ("ssn4=1000", "ssn4=0020")])
+    some = " ".join(rng.sample(ids, rng.choice((0, 0, 1, 1, 2))) + ["ssn4=1000", "ssn4=0020"] * (rng.random() < 0.03))
     return ENGINE.prepare(person(f"{names}|{dates}|{rng.choice(('M', 'F', ''))}|{some}"))
 
 

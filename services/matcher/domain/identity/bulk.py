@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Final
 from zlib import crc32
 
@@ -33,7 +32,8 @@ from services.matcher.domain.identity.vocabulary import Vocabulary
 
 __all__ = ["file_all"]
 
-_CHUNK: Final = 100_000
+_CHUNK: Final = 16_384
+_WHOLE: Final = int(Flag.WHOLE)
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT: Final = np.uint64(29)
 
@@ -70,51 +70,65 @@ def file_all(records: Records, vocabulary: Vocabulary, people: Iterable[tuple[st
     """Put people, each id once, into empty records; their entries, sorted."""
     hashed = _Features(vocabulary)
     whole = np.empty(0, np.uint64)
-    stream = iter(people)
-    while chunk := list(islice(stream, _CHUNK)):
+    chunk = _Chunk()
+
+    def close(chunk: _Chunk) -> None:
         first = records.used
-        numbers = records.put_all(chunk)
+        records.settle(chunk.numbers)
         # Names that are joined bring new tokens, so the rows are read before tokens are hashed.
-        names = _Names(records, first, vocabulary)
-        dates = _Dates(records, first)
-        parts = [*_identifier_keys(chunk, numbers, records), *_name_keys(names, dates, hashed.hashes())]
-        part = _distinct(np.concatenate(parts))
+        names, dates = _Names(records, first, vocabulary), _Dates(records, first)
+        part = _distinct(np.concatenate([*chunk.keys(), *_name_keys(names, dates, hashed.hashes())]))
         whole.resize(len(whole) + len(part), refcheck=False)  # in place: there is never a second copy
         whole[-len(part) :] = part
+
+    for record_id, person in people:
+        # Nobody is kept waiting in a list: millions of small objects would keep the garbage collector busy.
+        number, flags = records.stage(record_id, person)
+        chunk.add(record_id, person, number, flags)
+        if len(chunk.numbers) == _CHUNK:
+            close(chunk)
+            chunk = _Chunk()
+    if chunk.numbers:
+        close(chunk)
     records.trim()
     whole.sort()
     return whole
+
+
+class _Chunk:
+    """Records and identifiers of some people; and all the keys of those few whose rows do not show them whole."""
+
+    def __init__(self) -> None:
+        self.numbers = array("q")
+        self._crcs = array("Q")
+        self._identified, self._issuers, self._values = array("q"), array("Q"), array("Q")
+        self._odd, self._odd_keys = array("q"), array("Q")
+
+    def add(self, record_id: str, person: Prepared, number: int, flags: int) -> None:
+        self.numbers.append(number)
+        self._crcs.append(crc32(record_id.encode()))
+        if flags & _WHOLE:
+            keys = filed_under(person)
+            self._odd_keys.extend(keys)
+            self._odd.extend([number] * len(keys))
+            return
+        for kind, issuer, value in person.ids:
+            if kind != "ssn4":
+                self._identified.append(number)
+                self._issuers.append(issued_by(kind, issuer))
+                self._values.append(crc32(value.encode()))
+
+    def keys(self) -> Iterator[Entries]:
+        """Entries of all of them."""
+        yield entries(mix(_seed(RECORD), _column(self._crcs)), _numbers(self.numbers))
+        yield entries(mix(_column(self._issuers), _column(self._values)), _numbers(self._identified))
+        yield entries(_column(self._odd_keys), _numbers(self._odd))
 
 
 def _distinct(keys: Entries) -> Entries:
     """np.unique, which hashes nowadays, at ten times the time of sorting numbers."""
     keys.sort()
     return keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
-
-
-def _identifier_keys(chunk: list[tuple[str, Prepared]], numbers: list[int], records: Records) -> Iterator[Entries]:
-    """Entries of records and identifiers; and all the keys of those few whose rows do not show them whole."""
-    crcs = array("Q")
-    identified, issuers, values = array("q"), array("Q"), array("Q")
-    odd, odd_keys = array("q"), array("Q")
-    whole = ((records.rows[numbers, Column.FLAGS] & Flag.WHOLE) != 0).tolist()
-    for (record_id, person), number, alone in zip(chunk, numbers, whole, strict=True):
-        crcs.append(crc32(record_id.encode()))
-        if alone:
-            keys = filed_under(person)
-            odd_keys.extend(keys)
-            odd.extend([number] * len(keys))
-            continue
-        for kind, issuer, value in person.ids:
-            if kind != "ssn4":
-                identified.append(number)
-                issuers.append(issued_by(kind, issuer))
-                values.append(crc32(value.encode()))
-    yield entries(mix(_seed(RECORD), _column(crcs)), np.array(numbers, np.int64))
-    if identified:
-        yield entries(mix(_column(issuers), _column(values)), _numbers(identified))
-    if odd:
-        yield entries(_column(odd_keys), _numbers(odd))
 
 
 class _Names:

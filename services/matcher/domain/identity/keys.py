@@ -98,6 +98,8 @@ RECORD: Final = Pass("record", None, None, None)
 _ALL: Final = (*PASSES, IDENTIFIER, SSN4_YEAR, RECORD)
 
 _MASK: Final = (1 << 64) - 1
+_SOUNDED: Final = 1
+"""Where the hashes of sounds start, which are words of another kind than spellings."""
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 
 
@@ -124,10 +126,14 @@ def salt(kind: Pass) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def features(token: str) -> tuple[int, ...]:
-    """The hash of each Feature of a token."""
-    call = canonical(token)
-    parts = (token, phonetic(token), call, phonetic(call), token[0], token[:3], token[:4])
-    return tuple(_hash(f"{kind}{part}") for kind, part in zip(("", "s", "", "s", "1", "3", "4"), parts, strict=True))
+    """The hash of each Feature of a token. They are ASCII (normalise), so that bytes are cut as letters are."""
+    whole, sound, call = token.encode(), phonetic(token).encode(), canonical(token)
+    hashed, sounded = crc32(whole), crc32(sound, _SOUNDED)
+    if call == token:
+        called_as, called_sound = hashed, sounded
+    else:
+        called_as, called_sound = crc32(call.encode()), crc32(phonetic(call).encode(), _SOUNDED)
+    return hashed, sounded, called_as, called_sound, whole[0], crc32(whole[:3], 3), crc32(whole[:4], 4)
 
 
 def tokens_of(surname: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,6 +43,10 @@ _NOT_ALNUM = re.compile(r"[^A-Z0-9]")
 _NOT_DIGIT = re.compile(r"[^0-9]")
 _MALE: Final = Sex.MALE
 _FEMALE: Final = Sex.FEMALE
+_SSN4: Final = IdentifierKind.SSN4
+_SID: Final = IdentifierKind.SID
+_UCN: Final = IdentifierKind.UCN
+_A_NUMBER: Final = IdentifierKind.A_NUMBER
 _SPELLINGS: Final = 1 << 18
 """Spellings of names that are remembered: most of those among five million people, in some 100 MB."""
 
@@ -149,28 +153,25 @@ def _digits(date: str) -> str:
 
 def _identifier(identifier: Identifier) -> Id | None:
     """None where the value identifies nobody: empty, all zeros, or without the issuer that it needs."""
-    value = identifier.value.upper()
-    if not (value.isascii() and value.isalnum()):
-        value = _NOT_ALNUM.sub("", value)
-    issuer = identifier.issuer or ""
-    match identifier.kind:
-        case IdentifierKind.SID:
-            # Some systems write the state before the number, with or without naming it as the issuer.
-            if not issuer and value[:2].isalpha():
-                issuer = value[:2]
-            value = value.removeprefix(issuer).lstrip("0")
-            return Id("sid", issuer, value) if value and issuer else None
-        case IdentifierKind.UCN:
-            return Id("ucn", "", value) if value.strip("0") else None
-        case IdentifierKind.A_NUMBER:
-            value = value.removeprefix("A").lstrip("0")
-            return Id("a_number", "", value) if value.isdigit() else None
-        case IdentifierKind.AGENCY_LOCAL:
-            return Id("agency_local", issuer, value) if value and issuer else None
-        case IdentifierKind.SSN4:
-            # 0000 is never issued, and 9999 is what forms are filled with.
-            usable = len(value) == 4 and value.isdigit() and value not in ("0000", "9999")
-            return Id("ssn4", "", value) if usable else None
+    kind, value, issuer = identifier.kind, identifier.value, identifier.issuer or ""
+    if not value.isdigit() or not value.isascii():
+        value = _NOT_ALNUM.sub("", value.upper())
+    if kind is _SSN4:
+        # 0000 is never issued, and 9999 is what forms are filled with.
+        usable = len(value) == 4 and value.isdigit() and value not in ("0000", "9999")
+        return Id("ssn4", "", value) if usable else None
+    if kind is _SID:
+        # Some systems write the state before the number, with or without naming it as the issuer.
+        if not issuer and value[:2].isalpha():
+            issuer = value[:2]
+        value = value.removeprefix(issuer).lstrip("0")
+        return Id("sid", issuer, value) if value and issuer else None
+    if kind is _UCN:
+        return Id("ucn", "", value) if value.strip("0") else None
+    if kind is _A_NUMBER:
+        value = value.removeprefix("A").lstrip("0")
+        return Id("a_number", "", value) if value.isdigit() else None
+    return Id("agency_local", issuer, value) if value and issuer else None
 
 
 def prepare(person: Person) -> Prepared:

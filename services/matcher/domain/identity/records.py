@@ -115,9 +115,16 @@ def birth_digits(birth: str) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _birth(digits: int) -> str:
-    """What `birth_digits` was made from; `_digest` sees to it that it is."""
+    """What `birth_digits` was made from, where that was a date or part of one."""
     birth = f"{digits:08x}"
     return birth if digits & 0xFF else birth[:6] if digits & 0xFF00 else birth[:4]
+
+
+@lru_cache(maxsize=1 << 16)
+def _digits(birth: str) -> tuple[int, bool]:
+    """`birth_digits`, and whether they tell all that there is to tell."""
+    digits = birth_digits(birth)
+    return digits, _birth(digits) == birth
 
 
 class Records:
@@ -128,12 +135,14 @@ class Records:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+        self._known = vocabulary.numbers.get
         self.rows = np.zeros((64, _WIDTH), np.uint32)
         self.alive = np.zeros(64, np.bool_)
         self._places = np.zeros(64, np.uint32)
         self._used = 1  # number 0 stands for "no alias"
         self._free: list[int] = []
         self._blob = bytearray()
+        self._staged_rows, self._staged_places = array("I"), array("I")
         self._slots: defaultdict[int, list[int]] = defaultdict(list)
         self.count = 0
 
@@ -155,61 +164,57 @@ class Records:
         self.count += 1
         return number
 
-    def put_all(self, people: Sequence[tuple[str, Prepared]]) -> list[int]:
-        """`put` for many, where no number was given back yet; the numbers, ascending."""
-        if self._free:
-            raise ValueError("records were removed: put one by one")
-        first = number = self._used
-        self._make_room(first + 2 * len(people))
-        numbers: list[int] = []
-        rows = array("I")
-        places = array("I")
-        for record_id, person in people:
-            numbers.append(number)
-            row, second = self._digest(person, number + 1)
-            rows.extend(row)
-            places.append(self._write(_encoded(record_id, person, row[_FLAGS])))
-            number += 1
-            if second is not None:
-                rows.extend(second)
-                places.append(0)
-                number += 1
-        self._used = number
-        self.rows[first:number] = np.frombuffer(rows, np.uint32).reshape(-1, _WIDTH)
-        self._places[first:number] = places
+    def stage(self, record_id: str, person: Prepared) -> tuple[int, int]:
+        """`put` for one of many, where no number was given back yet; its number and FLAGS. Ends with `settle`."""
+        number = self._used + len(self._staged_places)
+        row, second = self._digest(person, number + 1)
+        self._staged_rows.extend(row)
+        self._staged_places.append(self._write(_encoded(record_id, person, row[_FLAGS])))
+        if second is not None:
+            self._staged_rows.extend(second)
+            self._staged_places.append(0)
+        return number, row[_FLAGS]
+
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Take over what was staged. numbers: those that `stage` gave."""
+        first, places = self._used, self._staged_places
+        end = first + len(places)
+        self._make_room(end)
+        self.rows[first:end] = np.frombuffer(self._staged_rows, np.uint32).reshape(-1, _WIDTH)
+        self._places[first:end] = places
         self.alive[numbers] = True
+        self._used = end
         self.count += len(numbers)
-        return numbers
+        self._staged_rows, self._staged_places = array("I"), array("I")
 
     def _digest(self, person: Prepared, alias: int) -> tuple[Row, Row | None]:
         """The row of a person, and that of the second name, which goes under the number `alias`."""
         names, births = person.names, person.births
         flags = _SEX[person.sex]
         for kind, _, value in person.ids:
-            if kind == "ssn4" and not flags & _SSN4:
-                flags |= int(value, 16) << SSN4_SHIFT
-            elif kind == "ssn4":
-                flags = flags & ((1 << SSN4_SHIFT) - 1) | _NOT_SHOWN
-            flags |= KINDS[kind]
-        more = len(names) > 2
+            flag = KINDS[kind]
+            if flag == _SSN4:
+                if flags & _SSN4:
+                    flags = flags & ((1 << SSN4_SHIFT) - 1) | _NOT_SHOWN
+                else:
+                    flags |= int(value, 16) << SSN4_SHIFT
+            flags |= flag
         first = second = call = middle = 0
         other: Row | None = None
         if names:
-            first, second, call, middle, beyond = self._tokens(names[0])
-            more = more or beyond
+            first, second, call, middle, more = self._tokens(names[0])
             if len(names) > 1:
                 one, two, three, four, beyond = self._tokens(names[1])
                 other = (0, 0, 0, one, two, three, four, 0)
-                more = more or beyond
-        if more:
-            flags |= _MORE_NAMES | _NOT_SHOWN
+                more = more or beyond or len(names) > 2
+            if more:
+                flags |= _MORE_NAMES | _NOT_SHOWN
         birth = birth2 = 0
         if births:
-            birth = birth_digits(births[0])
-            shown = _birth(birth) == births[0]
+            birth, shown = _digits(births[0])
             if len(births) > 1:
-                birth2 = birth_digits(births[1])
-                shown = shown and _birth(birth2) == births[1] and len(births) == 2
+                birth2, shown2 = _digits(births[1])
+                shown = shown and shown2 and len(births) == 2
                 if len(births) > 2:
                     flags |= _MORE_BIRTHS
             if not shown:
@@ -219,12 +224,20 @@ class Records:
     def _tokens(self, name: Name) -> tuple[int, int, int, int, bool]:
         """Two surname tokens, two given names, and whether there are more."""
         surname, given = name
-        number = self._vocabulary.number
-        first = number(surname[0]) if surname else NO_TOKEN
-        second = number(surname[1]) if len(surname) > 1 else NO_TOKEN
-        call = number(given[0]) if given else NO_TOKEN
-        middle = number(given[1]) if len(given) > 1 else NO_TOKEN
-        return first, second, call, middle, len(surname) > 2 or len(given) > 2
+        known, number = self._known, self._vocabulary.number
+        more = False
+        first = second = call = middle = NO_TOKEN
+        if surname:
+            first = known(surname[0]) or number(surname[0])
+            if len(surname) > 1:
+                second = known(surname[1]) or number(surname[1])
+                more = len(surname) > 2
+        if given:
+            call = known(given[0]) or number(given[0])
+            if len(given) > 1:
+                middle = known(given[1]) or number(given[1])
+                more = more or len(given) > 2
+        return first, second, call, middle, more
 
     def get(self, number: int) -> Stored:
         """The record of a number that is alive."""

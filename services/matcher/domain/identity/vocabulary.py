@@ -14,23 +14,23 @@ NO_TOKEN: Final = 0
 
 
 class Vocabulary:
-    """tokens[number] is the token."""
+    """tokens[number] is the token, numbers[token] the number; both are only read by others."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = [""]
-        self._numbers: dict[str, int] = {"": NO_TOKEN}
+        self.numbers: dict[str, int] = {"": NO_TOKEN}
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def number(self, token: str) -> int:
         """The number of a token, a new one if need be."""
-        number = self._numbers.get(token)
+        number = self.numbers.get(token)
         if number is None:
-            number = self._numbers[token] = len(self.tokens)
+            number = self.numbers[token] = len(self.tokens)
             self.tokens.append(token)
         return number
 
     def known(self, token: str) -> int:
         """The number of a token, -1 if it has none."""
-        return self._numbers.get(token, -1)
+        return self.numbers.get(token, -1)
