@@ -70,7 +70,7 @@ def _strangers(report: Report, on_file: Detainers, count: int) -> None:
 
 
 def _calibration(report: Report, on_file: Detainers, numbers: list[int]) -> None:
-    """As the shipped prior has it, whoever is searched for is one of a million on file; and with strangers among them."""
+    """By the shipped prior, whoever is searched for is one of a million on file; then with strangers among them."""
     pairs = [pair for copy in on_file.copies(numbers) for pair in on_file.weigh(copy.typed, copy.number)]
     found = bins(pairs)
     report.add("sallyport", "shipped_ece", ece(found), "")
