@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from services.matcher.domain.identity import bulk
-from services.matcher.domain.identity.keys import PASSES, filed_under, record_key
+from services.matcher.domain.identity.bound import Bound, Ceilings
+from services.matcher.domain.identity.compare import compare
+from services.matcher.domain.identity.keys import IDENTIFIER, PASSES, filed_under, record_key
 from services.matcher.domain.identity.normalise import Prepared
 from services.matcher.domain.identity.postings import entries
 from services.matcher.domain.identity.records import Records
@@ -203,3 +205,22 @@ def test_the_bound_changes_no_answer() -> None:
         index = built(records)
         for asked in [*people.values(), *bare.values(), *(asked for _, asked in cases)]:
             assert index.find(asked) == index.find(asked, bounded=False)
+
+
+def test_no_pair_weighs_more_than_its_ceiling() -> None:
+    model, vocabulary = load_model(), Vocabulary()
+    records = Records(vocabulary)
+    people = [*town(400, 12).values(), *(ENGINE.prepare(person(text)) for case in CASES for text in case[1:3])]
+    numbers = np.array([records.put(f"r{n}", someone) for n, someone in enumerate(people)])
+    ceilings = Ceilings(model)
+    for asked in people[::3]:
+        bound = Bound(asked, ceilings, vocabulary)
+        kept, most = bound.survivors(records, numbers, -1e9)
+        assert np.array_equal(kept, numbers)
+        agreeing = set(filed_under(asked))
+        for someone, ceiling in zip(people, most.tolist(), strict=True):
+            if any(kind is IDENTIFIER for key, kind in filed_under(someone).items() if key in agreeing):
+                continue  # found by the identifier, and weighed whatever the ceiling is
+            weights = compare(asked, someone, model)
+            without = sum(w.bits for w in weights if w.field not in ("sid", "ucn"))
+            assert max(without, sum(w.bits for w in weights)) <= ceiling + bound.slips(someone), (asked, someone)

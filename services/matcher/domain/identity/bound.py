@@ -41,43 +41,47 @@ Rows = NDArray[np.uint32]
 class NameCeiling(NamedTuple):
     """The most that parts of one name can be worth beside another name.
 
-    Of surname and given, by how they compare: some token equal, some token alike, none; as_surname: of the given names
-    taken for surnames, likewise. cost: what taking them so costs.
+    Of surname, given and middle name, by how they compare: some token equal, some token alike, none. as_surname: of the
+    given names taken for surnames, by the first two. cost: what taking them so costs.
     """
 
     surname: tuple[float, float, float]
     given: tuple[float, float, float]
-    middle: float
+    middle: tuple[float, float, float]
     as_surname: tuple[float, float]
     cost: float
     most: float
 
 
 def name_ceiling(name: Name, model: Model) -> NameCeiling:
-    """Raises the ceilings beside the weights of compare.py."""
+    """The most that the weights of compare.py can make of a name."""
     bits = model.bits
-    alike = max(bits["surname"][level] for level in ("near", "lookalike", "sounds"))
+    alike = max(
+        value for level, value in bits["surname"].items() if level not in ("exact", "part", "turned", "differs")
+    )
 
     def equal(tokens: tuple[str, ...]) -> float:
         rarest = min(model.surname_frequency.get(token, model.rare) for token in tokens)
         whole, part = (log2(model.m["surname"][level] / min(1.0, rarest)) for level in (0, 1))
         return max(whole, part, alike)
 
-    surname = (equal(name.surname), alike, bits["surname"]["differs"]) if name.surname else (0.0, 0.0, 0.0)
-    given, middle = (0.0, 0.0, 0.0), 0.0
-    as_surname, cost = (0.0, 0.0), 0.0
-    turned = 0.0
+    surname = given = middle = (0.0, 0.0, 0.0)
+    as_surname, cost, turned = (0.0, 0.0), 0.0, 0.0
+    if name.surname:
+        surname = (equal(name.surname), alike, bits["surname"]["differs"])
     if name.given:
-        near = max(weight for level, weight in bits["given"].items() if level not in ("exact", "turned", "differs"))
+        near = max(value for level, value in bits["given"].items() if level not in ("exact", "turned", "differs"))
         frequency = model.given_frequency.get(name.given[0], model.rare)
         given = (max(near, log2(model.m["given"][0] / frequency)), near, bits["given"]["differs"])
-        middle = max(0.0, *bits["middle"].values()) if len(name.given) > 1 else 0.0
         as_surname = (equal(name.given), alike)
-        cost = max(0.0, log2(model.m["surname"][-2] / model.m["surname"][0]))
-        turned = max(0.0, *surname) + max(0.0, *as_surname) + cost if name.surname else 0.0
-    return NameCeiling(
-        surname, given, middle, as_surname, cost, max(max(0.0, *surname) + max(0.0, *given) + middle, turned)
-    )
+        cost = log2(model.m["surname"][-2] / model.m["surname"][0])
+    if len(name.given) > 1:
+        near = max(bits["middle"]["near"], bits["middle"]["initial"])
+        middle = (max(near, bits["middle"]["exact"]), near, bits["middle"]["differs"])
+    if name.surname and name.given:
+        turned = surname[0] + as_surname[0] + cost
+    straight = sum(max(0.0, *grades) for grades in (surname, given, middle))
+    return NameCeiling(surname, given, middle, as_surname, cost, max(straight, turned))
 
 
 class Ceilings:
@@ -240,11 +244,14 @@ class Bound:
             straight += np.where(columns[:, 0] != NO_TOKEN, _graded(ceiling.surname, same, close | compound), 0.0)
         if given:
             first, first_alike = equal[len(surname)], alike[len(surname)]
-            close = first_alike[call] | first[call2] | same_g[call]
+            # Somebody may be down with a middle name alone, or with two names as one.
+            crossed = first_alike[call2] | (close_g[call] if len(given) > 1 else same_g[call])
+            joined = np.array([token[:1] == given[0][0] for token in tokens])[call] & (several ^ (len(given) > 1))
+            close = first_alike[call] | crossed | joined
             straight += np.where(columns[:, 2] != NO_TOKEN, _graded(ceiling.given, first[call], close), 0.0)
-            if ceiling.middle and several.any():
-                initial = np.array([token[:1] == given[0][0] for token in tokens])
-                straight += np.where(several & initial[call], ceiling.middle, 0.0)
+            if len(given) > 1:
+                middle = _graded(ceiling.middle, same_g[call2], close_g[call2])
+                straight += np.where(several, np.where(crossed, np.maximum(middle, 0.0), middle), 0.0)
         if not (surname and given):
             return straight
         # given names asked for beside surnames on record, and the other way round

@@ -103,7 +103,10 @@ def _given_level(a: tuple[str, ...], b: tuple[str, ...]) -> str:
         return level
     if _crossed(a, b) or _crossed(b, a):
         return "crossed" if len(x) > 1 and len(y) > 1 and (x in b[1:] or y in a[1:]) else "crossed_initial"
-    return "near" if level == "differs" and token_level("".join(a), "".join(b)) == "near" else level
+    # MARYAN for MARY ANN; the first letters hold, or every two people with a middle name would have to be looked at.
+    if level == "differs" and len(a) != len(b) and x[0] == y[0] and token_level("".join(a), "".join(b)) == "near":
+        return "near"
+    return level
 
 
 def _crossed(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
