@@ -25,7 +25,7 @@ from tests.benchmark.identity.origins import Origin
 from tests.benchmark.identity.population import made
 from tests.benchmark.report import OUT
 
-__all__ = ["Group", "Sample", "markdown", "measure", "publish", "sample"]
+__all__ = ["Group", "Sample", "markdown", "measure", "missing", "publish", "sample"]
 
 ALL: Final = "everybody"
 _console = Console(width=120)
@@ -93,7 +93,7 @@ def _ids(person: Person) -> set[tuple[str, str, str | None]]:
     return {(i.kind.value, i.value, i.issuer) for i in person.identifiers}
 
 
-def _missing(copy: Copy) -> Iterator[str]:
+def missing(copy: Copy) -> Iterator[str]:
     """What the search for this person had to do without."""
     births = copy.typed.birth_dates
     if not births:
@@ -116,7 +116,7 @@ def _missing(copy: Copy) -> Iterator[str]:
 def _groups(copy: Copy) -> Iterator[tuple[str, str]]:
     yield ALL, ALL
     yield "sex on file", copy.original.sex.value if copy.original.sex else "none"
-    for what in _missing(copy):
+    for what in missing(copy):
         yield "missing", what
     for kind in sorted(copy.kinds):
         yield "error", kind.value

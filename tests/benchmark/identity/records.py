@@ -14,7 +14,7 @@ from contracts.types.person import Identifier, IdentifierKind, Person, PersonNam
 from tests.benchmark.identity.names import LOCKS
 from tests.benchmark.peers import ROOT, peer_python
 
-__all__ = ["Row", "Task", "census", "febrl", "febrl3", "febrl4"]
+__all__ = ["Row", "Task", "census", "digits", "febrl", "febrl3", "febrl4"]
 
 _CENSUS_OUT: Final = ROOT / ".dev" / "bench-identity-census"
 
@@ -95,7 +95,7 @@ def febrl4(with_id: bool) -> Task:
     return Task("febrl4", febrl("dataset4a", with_id), febrl("dataset4b", with_id))
 
 
-def _digits(date: str) -> str:
+def digits(date: str) -> str:
     """MM/DD/YYYY (census) or YYYYMMDD (Social Security) as digits in the latter order, as far as they can be read."""
     if "/" in date:
         parts = date.split("/")
@@ -125,7 +125,7 @@ def census(seed: int, factor: float) -> Task:
                         given=row["first_name"],
                         middle=row[middle],
                         surname=row["last_name"],
-                        birth=_digits(row["date_of_birth"]),
+                        birth=digits(row["date_of_birth"]),
                         sex={"Male": "M", "Female": "F"}.get(row["sex"], ""),
                         number="",
                     )
