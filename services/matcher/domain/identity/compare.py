@@ -12,7 +12,7 @@ from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.nicknames import related
 from services.matcher.domain.identity.normalise import Name, Prepared, phonetic
 
-__all__ = ["Weight", "compare", "relatives", "token_level"]
+__all__ = ["Weight", "compare", "relatives", "says_the_sex", "token_level"]
 
 
 class Weight(NamedTuple):
@@ -153,7 +153,10 @@ def _middle(a: tuple[str, ...], b: tuple[str, ...], given: Weight | None, model:
     if len(a) < 2 or len(b) < 2 or given is None or given.level in ("crossed", "crossed_initial"):
         return None
     level = _middle_level(a, b)
-    return Weight("middle", level, model.bits["middle"][level])
+    bits = model.bits["middle"][level]
+    if level == "initial":
+        bits = min(bits + model.initial_gain.get(a[1][0], 0.0), model.bits["middle"]["exact"])
+    return Weight("middle", level, bits)
 
 
 def _name(a: Name, b: Name, model: Model) -> list[Weight]:
@@ -223,6 +226,11 @@ def _plain(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
     return weights
 
 
+def says_the_sex(weights: list[Weight]) -> bool:
+    """Whether the given names agree so far that the sexes agree too."""
+    return any(w.field == "given" and w.level in ("exact", "nickname", "near", "lookalike") for w in weights)
+
+
 def relatives(weights: list[Weight], model: Model) -> Weight | None:
     """What the pair loses to a third possibility: neither one person nor strangers, but of one family.
 
@@ -263,6 +271,9 @@ def compare(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
         if best and best[0].bits > 0:
             best = [best[0]._replace(bits=best[0].bits - log2(len(a.names) * len(b.names)) / 2), *best[1:]]
     weights = best + _plain(a, b, model)
+    # Who has the same given name has the same sex: it says nothing more.
+    if weights and weights[-1].level == "agrees" and says_the_sex(weights):
+        weights[-1] = Weight("sex", "agrees", 0.0)
     family = relatives(weights, model)
     if family is not None:
         weights.append(family)

@@ -85,6 +85,18 @@ class Model(Struct, frozen=True, kw_only=True, dict=True):
         }
 
     @cached_property
+    def initial_gain(self) -> dict[str, float]:
+        """letter -> bits by which agreeing in it as an initial says more (Q) or less (J) than agreeing in any."""
+        shares: dict[str, float] = {}
+        for name, share in self.given_frequency.items():
+            shares[name[0]] = shares.get(name[0], 0.0) + share
+        total = sum(shares.values())
+        if total < 0.5:
+            return {}
+        usual = sum((share / total) ** 2 for share in shares.values())
+        return {letter: log2(usual / max(0.002, share / total)) for letter, share in shares.items()}
+
+    @cached_property
     def least_bits(self) -> float:
         """Bits below which a pair's probability is below `possible`."""
         return (log2(self.possible / (1 - self.possible)) - self.offset_bits) / self.slope - self.prior_bits - 1e-6

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from services.matcher.domain.identity.compare import Weight, compare, relatives
+from services.matcher.domain.identity.compare import Weight, compare, relatives, says_the_sex
 from services.matcher.domain.identity.model import LEVELS, Model
 from services.matcher.domain.identity.normalise import Prepared
 
@@ -21,6 +21,7 @@ because few pairs show it (names turned round, say)."""
 _ENOUGH = 50
 """Comparisons of a field without which nothing is learnt of it."""
 _IDENTIFYING = ("agency_local", "a_number", "sid", "ucn", "ssn4")
+_NAMES = ("surname", "given", "middle")
 _KNOWN_AS_GOOD_AS = 1_000
 """So many people's names is the table of names of a model worth, against those counted."""
 
@@ -50,23 +51,21 @@ def _mixed(seen: Counter[str], known: dict[str, float], least: int) -> dict[str,
 
 
 class _Pattern(NamedTuple):
-    """Levels of one pair, and by how many bits (in halves) its names are rarer than their levels say.
+    """Levels of one pair, and by how many bits (in halves) its names are rarer than their levels say, by field.
 
     Without the rarity, EM takes namesakes for matches and learns that birth dates of matches often differ.
     """
 
     levels: tuple[tuple[str, str], ...]
-    surname: float
-    given: float
+    rarer: tuple[float, ...]
 
 
 def _patterns(pairs: Iterable[tuple[Prepared, Prepared]], model: Model) -> Counter[_Pattern]:
     patterns: Counter[_Pattern] = Counter()
     for a, b in pairs:
         weights = [w for w in compare(a, b, model) if w.field in LEVELS]
-        rarer = {w.field: round(2 * (w.bits - model.bits[w.field][w.level])) / 2 for w in weights}
-        levels = tuple((w.field, w.level) for w in weights)
-        patterns[_Pattern(levels, rarer.get("surname", 0.0), rarer.get("given", 0.0))] += 1
+        rarer = [round(2 * (w.bits - model.bits[w.field][w.level])) / 2 if w.field in _NAMES else 0.0 for w in weights]
+        patterns[_Pattern(tuple((w.field, w.level) for w in weights), tuple(rarer))] += 1
     return patterns
 
 
@@ -168,9 +167,11 @@ def _chance(
 
 def _posterior(pattern: _Pattern, model: Model) -> float:
     """The probability of a match, by the model as it is."""
-    rarer = {"surname": pattern.surname, "given": pattern.given}
+    named = says_the_sex([Weight(field, level, 0.0) for field, level in pattern.levels])
     weights = [
-        Weight(field, level, model.bits[field][level] + rarer.get(field, 0.0)) for field, level in pattern.levels
+        Weight(field, level, model.bits[field][level] + rarer)
+        for (field, level), rarer in zip(pattern.levels, pattern.rarer, strict=True)
+        if field != "sex" or level != "agrees" or not named
     ]
     family = relatives(weights, model)
     bits = model.prior_bits + sum(w.bits for w in weights) + (family.bits if family else 0.0)
