@@ -181,9 +181,11 @@ async def test_another_model_takes_effect_at_a_restart(
         assert matcher.terminate() == 0
         changed = [e for e in matcher.log_events() if e["event"] == "identity_model_changed"]
         assert len(changed) == (1 if name in ("strict", "back") else 0), name
-    assert conflicts()[1].retraction is RetractionReason.IDENTITY_CHANGED
-    assert conflicts()[1].cause.kind == "identity_model"
-    assert [c.identity.tier for c in conflicts()] == [Tier.PROBABLE, Tier.POSSIBLE, Tier.PROBABLE]
+    final = conflicts()
+    assert [(c.version, c.stage) for c in final] == told
+    assert final[1].retraction is RetractionReason.IDENTITY_CHANGED
+    assert final[1].cause.kind == "identity_model"
+    assert [c.identity.tier for c in final] == [Tier.PROBABLE, Tier.POSSIBLE, Tier.PROBABLE]
     reviews = [msgspec.json.decode(raw, type=Review) for raw in committed(bootstrap, "reviews.v1")]
     assert [r.status for r in reviews] == [ReviewStatus.OPEN, ReviewStatus.WITHDRAWN]
 
