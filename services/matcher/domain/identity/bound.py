@@ -18,8 +18,17 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from services.matcher.domain.identity.compare import _identifiers as identifiers
 from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.nicknames import forms_beside
-from services.matcher.domain.identity.normalise import Name, Prepared, swapped_day_month
-from services.matcher.domain.identity.records import KINDS, SSN4_SHIFT, Column, Flag, Records, birth_digits
+from services.matcher.domain.identity.normalise import Name, Prepared
+from services.matcher.domain.identity.records import (
+    KINDS,
+    MARKED,
+    SSN4_SHIFT,
+    Column,
+    Flag,
+    Records,
+    birth_digits,
+    mark,
+)
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
 __all__ = ["Bound", "Ceilings"]
@@ -30,7 +39,14 @@ _SLACK: Final = 1e-6
 """Bits; sums in another order differ in their last digits."""
 _NEVER_ALIKE: Final = 0.69
 """Tokens less alike than this (Jaro-Winkler), and three or more slips apart, are at the level "differs"."""
-_DIGITS: Final = np.uint32(0x11111111)
+_MARKS_APART: Final = 2
+_COUNTS: Final = np.array([sum(bool(n >> shift & 0xF) for shift in (0, 4, 8, 12)) for n in range(1 << 16)], np.uint8)
+"""How many groups of four bits are not zero."""
+_YEARS: Final = np.minimum(_COUNTS, 3) << 2
+_MONTH_DAYS: Final = np.array(
+    [min(count, 3) << 4 | (not n & 0xFF00) << 1 | (not n & 0xFF) for n, count in enumerate(_COUNTS.tolist())], np.uint8
+)
+"""What two dates have in common by the bits that differ: digits of the year, then digits, month and day."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -102,20 +118,17 @@ class Ceilings:
         self.ssn4 = np.array([ssn4["agrees"], near, near, ssn4["differs"], ssn4["differs"]])
 
     def _birth_table(self) -> Floats:
-        """Bits by what two dates have in common: year 1, month 2, day 4; digits that differ (0 to 3) 8, swapped 32."""
+        """Bits by _YEARS | _MONTH_DAYS of the digits that differ; as if two that do could be two exchanged."""
         bits = self.model.bits["birth_date"]
         table = np.empty(64)
         for code in range(64):
-            year, parts = code & 1, (code & 7).bit_count()
-            slips, swapped = code >> 3 & 3, code >> 5
-            level = bits["year"] if year else bits["differs"]
-            if parts == 2:
+            of_year, of_rest, month, day = code >> 2 & 3, code >> 4, code >> 1 & 1, code & 1
+            level = bits["year"] if not of_year else bits["differs"]
+            if (not of_year) + month + day == 2:
                 level = max(level, bits["two_parts"])
-            if slips <= 2:  # two digits that differ may be two exchanged
+            if of_year + of_rest <= 2:
                 level = max(level, bits["one_digit"], bits["two_digits"])
-            if swapped:
-                level = max(level, bits["swapped"])
-            if slips == 0:
+            if of_year + of_rest == 0:
                 level = max(level, bits["exact"])
             table[code] = level
         return table
@@ -137,7 +150,7 @@ class Bound:
         rows = records.rows[numbers]
         flags = rows[:, Column.FLAGS]
         plain = self._births(rows, flags) + self._sexes(flags) + self._ssn4(flags) + _SLACK
-        slips = self._slips(flags)
+        slips = self._slips(flags, rows[:, Column.MARKS])
         keep = np.flatnonzero(plain + slips + self._most >= least)
         if len(keep) <= _FEW or not self._names:
             return numbers[keep], plain[keep] + self._most
@@ -176,22 +189,15 @@ class Bound:
         return best
 
     def _birth(self, birth: str, column: Rows) -> Floats:
-        asked = birth_digits(birth)
         bits = self._model.bits["birth_date"]
-        unknown = (column & np.uint32(0xFF)) == 0
-        apart = column ^ np.uint32(asked)
-        code = np.minimum(_digits_apart(apart), 3).astype(np.uint32) << np.uint32(3)
-        code |= apart < np.uint32(0x10000)
-        code |= ((apart & np.uint32(0xFF00)) == 0).astype(np.uint32) << np.uint32(1)
-        code |= ((apart & np.uint32(0xFF)) == 0).astype(np.uint32) << np.uint32(2)
-        exchanged = swapped_day_month(birth)
-        if exchanged is not None:
-            code |= (column == np.uint32(birth_digits(exchanged))).astype(np.uint32) << np.uint32(5)
-        found: Floats = self._ceilings.births[code]
+        partial = max(bits["partial"], bits["year"], bits["differs"])
         if len(birth) != 8:
-            found[:] = max(bits["partial"], bits["year"], bits["differs"])
-        elif unknown.any():
-            found[unknown] = max(bits["partial"], bits["year"], bits["differs"])
+            return np.full(len(column), partial if len(birth) in (4, 6) else max(bits.values()))
+        apart = column ^ np.uint32(birth_digits(birth))
+        found: Floats = self._ceilings.births[_YEARS[apart >> np.uint32(16)] | _MONTH_DAYS[apart & np.uint32(0xFFFF)]]
+        exchanged = birth_digits(birth[:4] + birth[6:] + birth[4:6])
+        found[column == np.uint32(exchanged)] = max(bits["swapped"], bits["exact"])
+        found[(column & np.uint32(0xFF)) == 0] = partial
         return found
 
     def _sexes(self, flags: Rows) -> Floats:
@@ -206,15 +212,22 @@ class Bound:
         if len(mine) > 1:
             return np.where((flags & Flag.SSN4) != 0, max(0.0, self._ceilings.ssn4_most), 0.0)
         theirs = flags >> np.uint32(SSN4_SHIFT)
-        bits = self._ceilings.ssn4[_digits_apart(theirs ^ np.uint32(mine[0]))]
+        bits = self._ceilings.ssn4[_COUNTS[theirs ^ np.uint32(mine[0])]]
         several = np.where((flags & Flag.SSN4) != 0, self._ceilings.ssn4_most, 0.0)
         return np.where(theirs != 0, bits, several)
 
-    def _slips(self, flags: Rows) -> Floats:
-        """As if each kind of other identifiers that both have were one slip apart."""
+    def _slips(self, flags: Rows, marks: Rows) -> Floats:
+        """As if each kind of other identifiers that both have, and that could be one slip apart, were so."""
         most = np.zeros(len(flags))
-        for kind in {identifier.kind for identifier in self._person.ids} - {"ssn4"}:
-            most[(flags & np.uint32(KINDS[kind])) != 0] += self._ceilings.slips[kind]
+        for place, kind in enumerate(MARKED):
+            mine = [mark(issuer, value) for of, issuer, value in self._person.ids if of == kind]
+            if not mine:
+                continue
+            could = (flags & np.uint32(KINDS[kind])) != 0
+            if len(mine) == 1 and mine[0]:
+                theirs = marks >> np.uint32(8 * place) & np.uint32(0xFF)
+                could &= (theirs == 0) | (np.bitwise_count(theirs ^ np.uint32(mine[0])) <= _MARKS_APART)
+            most[could] += self._ceilings.slips[kind]
         return most
 
     def _name_bits(self, rows: Rows) -> Floats:
@@ -283,11 +296,13 @@ class Bound:
         likeness = process.cdist(asked, tokens, scorer=JaroWinkler.similarity, dtype=np.float32)
         slips = process.cdist(asked, tokens, scorer=OSA.distance, dtype=np.uint8, score_cutoff=2)
         alike: Bools = (likeness >= _NEVER_ALIKE) | (slips <= 2)
+        initials = [place for place, token in enumerate(tokens) if len(token) == 1]
         for row, token in zip(alike, asked, strict=True):
             beside = forms_beside(token)
-            for place, other in enumerate(tokens):
-                if other in beside or (other[:1] == token[0] and (len(other) == 1 or len(token) == 1)):
-                    row[place] = True
+            if len(beside) > 1:
+                row |= np.array([other in beside for other in tokens])
+            for place in initials if len(token) > 1 else range(len(tokens)):
+                row[place] |= tokens[place][:1] == token[0]
         return alike
 
 
@@ -302,14 +317,6 @@ def _any(rows: Bools) -> Bools:
 
 def _graded(grades: tuple[float, float, float], same: Bools, close: Bools) -> Floats:
     return np.where(same, grades[0], np.where(close, grades[1], grades[2]))
-
-
-def _digits_apart(apart: Rows) -> NDArray[np.uint8]:
-    """How many groups of four bits are not zero."""
-    digits = apart | apart >> np.uint32(1)
-    digits = (digits | digits >> np.uint32(2)) & _DIGITS
-    count: NDArray[np.uint8] = np.bitwise_count(digits)
-    return count
 
 
 def _with_joined(tokens: tuple[str, ...]) -> tuple[str, ...]:

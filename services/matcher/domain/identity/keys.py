@@ -78,15 +78,14 @@ class Pass(NamedTuple):
 PASSES: Final = (
     Pass("birth+surname", Feature.SOUND, None, DatePart.DAY),
     Pass("birth+given", None, Feature.CALL_SOUND, DatePart.DAY),
-    Pass("birth+initial", Feature.INITIAL, None, DatePart.DAY),
-    Pass("birth+initial", None, Feature.INITIAL, DatePart.DAY),
-    # One part of the date wrong: with the surname alone, as given names are what a clerk gets wrong most.
-    Pass("surname+month", Feature.SOUND, None, DatePart.MONTH),
-    Pass("surname+day", Feature.SOUND, None, DatePart.MONTH_DAY),
-    Pass("prefix", Feature.PREFIX4, Feature.INITIAL, DatePart.MONTH),
-    Pass("prefix", Feature.PREFIX3, Feature.PREFIX3, DatePart.YEAR),
+    Pass("birth+initials", Feature.INITIAL, Feature.INITIAL, DatePart.DAY),
     Pass("names+year", Feature.SOUND, Feature.CALL, DatePart.YEAR),
-    # The birth date missing or wrong: only what is rare enough to tell people apart by itself is worth looking at.
+    Pass("names+day", Feature.SOUND, Feature.CALL, DatePart.MONTH_DAY),
+    Pass("prefix", Feature.PREFIX4, Feature.INITIAL, DatePart.MONTH),
+    # What is left of either name agrees by its first letter only: worth a look where few share it and the birth date.
+    Pass("birth+initial", Feature.INITIAL, None, DatePart.DAY, cap=4),
+    Pass("birth+initial", None, Feature.INITIAL, DatePart.DAY, cap=4),
+    # The birth date missing or wrong: only what is rare enough to tell people apart by itself is worth a look.
     Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, cap=200),
     Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, cap=200),
     Pass("surname", Feature.WHOLE, None, None, cap=50),

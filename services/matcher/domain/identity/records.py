@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -23,13 +24,14 @@ from services.matcher.domain.identity.normalise import Id, Name, Prepared
 from services.matcher.domain.identity.postings import MAX_RECORDS
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
-__all__ = ["KINDS", "SSN4_SHIFT", "Column", "Flag", "Records", "Stored", "birth_digits"]
+__all__ = ["KINDS", "MARKED", "SSN4_SHIFT", "Column", "Flag", "Records", "Stored", "birth_digits", "mark"]
 
 
 class Column(IntEnum):
     """The columns of a row. Dates as in `birth_digits`, tokens as in the vocabulary.
 
-    ALIAS: a row of its own with the second name, its columns FLAGS to GIVEN2 filled; 0 for none.
+    ALIAS: a row of its own with the second name, its columns SURNAME to GIVEN2 filled; 0 for none.
+    MARKS: eight bits for each kind of `MARKED` (`mark`), 0 where there is no identifier of it or more than one.
     """
 
     BIRTH = 0
@@ -40,6 +42,7 @@ class Column(IntEnum):
     GIVEN = 5
     GIVEN2 = 6
     ALIAS = 7
+    MARKS = 8
 
 
 class Flag(IntFlag):
@@ -95,6 +98,8 @@ _KINDS: Final = ("ssn4", "agency_local", "a_number", "sid", "ucn")
 _PLACE: Final = {kind: place for place, kind in enumerate(_KINDS)}
 KINDS: Final = {kind: int(Flag[kind.upper()]) for kind in _KINDS}
 """The flag of each kind of identifier."""
+MARKED: Final = ("agency_local", "a_number", "sid", "ucn")
+_MARK_SHIFT: Final = {kind: 8 * place for place, kind in enumerate(MARKED)}
 SSN4_SHIFT: Final = 16
 _SSN4: Final = int(Flag.SSN4)
 _SEXES: Final = ("", "M", "F")
@@ -104,7 +109,21 @@ _NOT_SHOWN: Final = int(Flag.WHOLE)
 _WIDTH: Final = len(Column)
 _FLAGS: Final = int(Column.FLAGS)
 
-Row = tuple[int, int, int, int, int, int, int, int]
+Row = tuple[int, int, int, int, int, int, int, int, int]
+
+
+def mark(issuer: str, value: str) -> int:
+    """Eight bits, which digits occur: at most two of them differ for two values of one issuer that are a slip apart."""
+    bits = (
+        ("0" in value) | ("1" in value) << 1 | ("2" in value) << 2 | ("3" in value) << 3
+        | ("4" in value) << 4 | ("5" in value) << 5 | ("6" in value) << 6 | ("7" in value) << 7
+    )  # fmt: skip
+    return bits ^ _issuer(issuer)
+
+
+@lru_cache(maxsize=1 << 12)
+def _issuer(issuer: str) -> int:
+    return crc32(issuer.encode()) & 0xFF
 
 
 @lru_cache(maxsize=1 << 16)
@@ -191,13 +210,18 @@ class Records:
         """The row of a person, and that of the second name, which goes under the number `alias`."""
         names, births = person.names, person.births
         flags = _SEX[person.sex]
-        for kind, _, value in person.ids:
+        marks = 0
+        for kind, issuer, value in person.ids:
             flag = KINDS[kind]
             if flag == _SSN4:
                 if flags & _SSN4:
                     flags = flags & ((1 << SSN4_SHIFT) - 1) | _NOT_SHOWN
                 else:
                     flags |= int(value, 16) << SSN4_SHIFT
+            elif flags & flag:
+                marks &= ~(0xFF << _MARK_SHIFT[kind])
+            else:
+                marks |= mark(issuer, value) << _MARK_SHIFT[kind]
             flags |= flag
         first = second = call = middle = 0
         other: Row | None = None
@@ -205,7 +229,7 @@ class Records:
             first, second, call, middle, more = self._tokens(names[0])
             if len(names) > 1:
                 one, two, three, four, beyond = self._tokens(names[1])
-                other = (0, 0, 0, one, two, three, four, 0)
+                other = (0, 0, 0, one, two, three, four, 0, 0)
                 more = more or beyond or len(names) > 2
             if more:
                 flags |= _MORE_NAMES | _NOT_SHOWN
@@ -219,7 +243,9 @@ class Records:
                     flags |= _MORE_BIRTHS
             if not shown:
                 flags |= _NOT_SHOWN
-        return (birth, birth2, flags, first, second, call, middle, alias if other is not None else 0), other
+        if other is None:
+            alias = 0
+        return (birth, birth2, flags, first, second, call, middle, alias, marks), other
 
     def _tokens(self, name: Name) -> tuple[int, int, int, int, bool]:
         """Two surname tokens, two given names, and whether there are more."""
@@ -266,7 +292,7 @@ class Records:
 
     def _names(self, row: list[int]) -> tuple[Name, ...]:
         tokens = self._vocabulary.tokens
-        surname, surname2, given, given2, alias = row[Column.SURNAME :]
+        surname, surname2, given, given2, alias = row[Column.SURNAME : Column.MARKS]
         if not surname and not given:
             return ()
         name = Name(
