@@ -213,13 +213,24 @@ def _identifiers(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
     return [best[kind] for kind in sorted(best)]
 
 
+def _birth(a: tuple[str, ...], b: tuple[str, ...], model: Model) -> Weight:
+    bits = model.bits["birth_date"]
+    if len(a) == 1 == len(b):
+        level = _birth_level(a[0], b[0])
+    else:
+        level = max((_birth_level(x, y) for x in a for y in b), key=bits.__getitem__)
+    if level != "exact" or not model.common_births:
+        return Weight("birth_date", level, bits[level])
+    # Of dates that agree, the least common one counts.
+    common = model.common_births
+    times = min([common.get(x) or common.get(x[4:], 1.0) for x in a if x in b])
+    return Weight("birth_date", level, bits[level] - log2(times))
+
+
 def _plain(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
-    """Birth date and sex: little work, and they settle most strangers."""
     weights: list[Weight] = []
     if a.births and b.births:
-        births = model.bits["birth_date"]
-        level = max((_birth_level(x, y) for x in a.births for y in b.births), key=births.__getitem__)
-        weights.append(Weight("birth_date", level, births[level]))
+        weights.append(_birth(a.births, b.births, model))
     if a.sex and b.sex:
         level = "agrees" if a.sex == b.sex else "differs"
         weights.append(Weight("sex", level, model.bits["sex"][level]))

@@ -41,6 +41,8 @@ class Model(Struct, frozen=True, kw_only=True, dict=True):
 
     m, u: field -> probability of each of LEVELS[field] among matches, and among non-matches.
     surname_frequency, given_frequency: share of people with a name; one not listed is taken as `rare`.
+    common_births: YYYYMMDD, or MMDD -> how many times as common as another date it is. Papers made out without a known
+    day say 1 January.
     prior_bits: log2 odds that a pair is a match before anything is compared.
     kin, kin_bits: m for two people of one family, of the fields in which families differ from strangers; and log2 of
     how many of a person's family are on file for each record of the person. namesakes: the share of them that was
@@ -54,6 +56,7 @@ class Model(Struct, frozen=True, kw_only=True, dict=True):
     surname_frequency: dict[str, float]
     given_frequency: dict[str, float]
     rare: float
+    common_births: dict[str, float] = {}
     prior_bits: float
     kin: dict[str, list[float]] = msgspec.field(default_factory=lambda: {k: list(v) for k, v in _KIN.items()})
     kin_bits: float = 1.0

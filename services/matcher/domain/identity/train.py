@@ -21,7 +21,9 @@ because few pairs show it (names turned round, say)."""
 _ENOUGH = 50
 """Comparisons of a field without which nothing is learnt of it."""
 _IDENTIFYING = ("agency_local", "a_number", "sid", "ucn", "ssn4")
-_NAMES = ("surname", "given", "middle")
+_STANDS_OUT = 6
+"""A birth date this many times as common as others is no chance."""
+_WITH_RARITY = ("surname", "given", "middle", "birth_date")
 _KNOWN_AS_GOOD_AS = 1_000
 """So many people's names is the table of names of a model worth, against those counted."""
 
@@ -33,15 +35,31 @@ def frequencies(people: Iterable[Prepared], model: Model, least: int = 3) -> Mod
     """
     surnames: Counter[str] = Counter()
     givens: Counter[str] = Counter()
+    births: Counter[str] = Counter()
     for person in people:
         surnames.update({token for name in person.names for token in name.surname})
         givens.update({name.given[0] for name in person.names if name.given})
+        births.update(birth for birth in person.births if len(birth) == 8)
     return replace(
         model,
         surname_frequency=_mixed(surnames, model.surname_frequency, least),
         given_frequency=_mixed(givens, model.given_frequency, least),
         rare=max(1e-6, 1.0 / max(1, surnames.total())),
+        common_births=_common_births(births),
     )
+
+
+def _common_births(births: Counter[str]) -> dict[str, float]:
+    """Dates and days of the year that stand out, by how much."""
+    usual = births.total() / max(1, len(births))
+    stand_out = {date: n / usual for date, n in births.items() if n >= _STANDS_OUT * max(usual, 2.0)}
+    days: Counter[str] = Counter()
+    for date, n in births.items():
+        if date not in stand_out:
+            days[date[4:]] += n
+    usual = days.total() / 365.25
+    stand_out |= {day: n / usual for day, n in days.items() if n >= 2 * max(usual, 10.0)}
+    return {date: _short(times) for date, times in sorted(stand_out.items())}
 
 
 def _mixed(seen: Counter[str], known: dict[str, float], least: int) -> dict[str, float]:
@@ -64,7 +82,9 @@ def _patterns(pairs: Iterable[tuple[Prepared, Prepared]], model: Model) -> Count
     patterns: Counter[_Pattern] = Counter()
     for a, b in pairs:
         weights = [w for w in compare(a, b, model) if w.field in LEVELS]
-        rarer = [round(2 * (w.bits - model.bits[w.field][w.level])) / 2 if w.field in _NAMES else 0.0 for w in weights]
+        rarer = [
+            round(2 * (w.bits - model.bits[w.field][w.level])) / 2 if w.field in _WITH_RARITY else 0.0 for w in weights
+        ]
         patterns[_Pattern(tuple((w.field, w.level) for w in weights), tuple(rarer))] += 1
     return patterns
 
