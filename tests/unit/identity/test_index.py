@@ -96,6 +96,7 @@ def test_a_long_life_of_changes_ends_as_a_fresh_index_and_gives_numbers_back(mon
 
     monkeypatch.setattr(postings, "_FRESH", 64)
     monkeypatch.setattr(postings, "_STEP", 48)
+    monkeypatch.setattr(postings, "_LARGE", 100)
     monkeypatch.setattr(weighed, "_PURGE_BEYOND", 40)
     rng = Random(11)
     index = ENGINE.new_index()

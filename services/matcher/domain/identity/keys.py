@@ -176,28 +176,31 @@ def _cut(birth: str) -> tuple[int | None, ...]:
 def _add_names(
     keys: dict[int, Pass], surname: tuple[str, ...], given: tuple[str, ...], births: list[tuple[int | None, ...]]
 ) -> None:
-    """Add the keys of one name. It is run for every record and search: `mix` is written out where that counts."""
-    family = [features(token) for token in tokens_of(surname)]
-    calls = [features(token) for token in called(given)]
-    for seed, kind in _SALTED:
-        _, by_surname, by_given, part, _ = kind
-        seeds = [seed]
-        if by_surname is not None:
-            mixed = [((seed ^ token[by_surname]) * _MULTIPLIER) & _MASK for token in family]
-            seeds = [x ^ (x >> 29) for x in mixed]
-        if by_given is not None:
-            mixed = [((x ^ token[by_given]) * _MULTIPLIER) & _MASK for x in seeds for token in calls]
-            seeds = [x ^ (x >> 29) for x in mixed]
-        if part is None:
-            for x in seeds:
-                keys[x] = kind
-            continue
-        for birth in births:
-            cut = birth[part]
-            if cut is not None:
-                for x in seeds:
-                    x = ((x ^ cut) * _MULTIPLIER) & _MASK
-                    keys[x ^ (x >> 29)] = kind
+    """Add the keys of one name. It is run for every record and search: `mix` is written out, as it counts here."""
+    family: list[tuple[int, ...] | None] = [features(token) for token in tokens_of(surname)]
+    calls: list[tuple[int, ...] | None] = [features(token) for token in called(given)]
+    for token in family or (None,):
+        for call in calls or (None,):
+            for x, kind in _SALTED:
+                _, by_surname, by_given, part, _ = kind
+                if by_surname is not None:
+                    if token is None:
+                        continue
+                    x = ((x ^ token[by_surname]) * _MULTIPLIER) & _MASK
+                    x ^= x >> 29
+                if by_given is not None:
+                    if call is None:
+                        continue
+                    x = ((x ^ call[by_given]) * _MULTIPLIER) & _MASK
+                    x ^= x >> 29
+                if part is None:
+                    keys[x] = kind
+                    continue
+                for birth in births:
+                    cut = birth[part]
+                    if cut is not None:
+                        y = ((x ^ cut) * _MULTIPLIER) & _MASK
+                        keys[y ^ (y >> 29)] = kind
 
 
 def _add_identifiers(keys: dict[int, Pass], person: Prepared) -> None:
