@@ -92,7 +92,9 @@ def name_ceiling(name: Name, model: Model) -> NameCeiling:
         as_surname = (equal(name.given), alike)
         cost = log2(model.m["surname"][-2] / model.m["surname"][0])
     if len(name.given) > 1:
-        near = max(bits["middle"]["near"], bits["middle"]["initial"])
+        rarer = max(model.initial_gain.get(token[0], 0.0) for token in name.given[1:])
+        initial = min(bits["middle"]["initial"] + max(0.0, rarer), bits["middle"]["exact"])
+        near = max(bits["middle"]["near"], initial, min(bits["middle"]["initial"], bits["middle"]["exact"]))
         middle = (max(near, bits["middle"]["exact"]), near, bits["middle"]["differs"])
     if name.surname and name.given:
         turned = surname[0] + as_surname[0] + cost
@@ -120,6 +122,7 @@ class Ceilings:
     def _birth_table(self) -> Floats:
         """Bits by _YEARS | _MONTH_DAYS of the digits that differ; as if two that do could be two exchanged."""
         bits = self.model.bits["birth_date"]
+        rarest = max(0.0, -log2(min(self.model.common_births.values(), default=1.0)))
         table = np.empty(64)
         for code in range(64):
             of_year, of_rest, month, day = code >> 2 & 3, code >> 4, code >> 1 & 1, code & 1
@@ -129,7 +132,7 @@ class Ceilings:
             if of_year + of_rest <= 2:
                 level = max(level, bits["one_digit"], bits["two_digits"])
             if of_year + of_rest == 0:
-                level = max(level, bits["exact"])
+                level = max(level, bits["exact"] + rarest)
             table[code] = level
         return table
 

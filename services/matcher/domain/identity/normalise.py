@@ -47,8 +47,8 @@ _SSN4: Final = IdentifierKind.SSN4
 _SID: Final = IdentifierKind.SID
 _UCN: Final = IdentifierKind.UCN
 _A_NUMBER: Final = IdentifierKind.A_NUMBER
-_SPELLINGS: Final = 1 << 18
-"""Spellings of names that are remembered: most of those among five million people, in some 100 MB."""
+_SPELLINGS: Final = 1 << 14
+"""Names of several words that are remembered as they were typed."""
 
 
 class Name(NamedTuple):
@@ -80,7 +80,6 @@ class Prepared(Struct, frozen=True, gc=False, array_like=True):
     suffixes: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=1 << 16)
 def _tokens(text: str) -> tuple[str, ...]:
     """Upper-case ASCII tokens. An apostrophe joins (O'BRIEN), every other mark parts."""
     if not text.isascii():
@@ -92,7 +91,7 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tuple(token for token in _SPLIT.split(text) if token)
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 15)
 def phonetic(token: str) -> str:
     """Metaphone, or the token itself where that has nothing to say (digits, single vowels)."""
     return jellyfish.metaphone(token)[:6].replace(" ", "") or token
@@ -114,9 +113,16 @@ def _known(tokens: tuple[str, ...], nobody: frozenset[str]) -> tuple[str, ...]:
     return ()
 
 
-@lru_cache(maxsize=_SPELLINGS)
 def _surname(text: str) -> tuple[tuple[str, ...], str]:
     """Tokens without particles, and the generation that was typed behind them."""
+    if text.isascii() and text.isalpha():  # one word, as nearly all are
+        token = text.upper()
+        return ((token,) if token not in _NOBODY else ()), ""
+    return _surname_of_words(text)
+
+
+@lru_cache(maxsize=_SPELLINGS)
+def _surname_of_words(text: str) -> tuple[tuple[str, ...], str]:
     tokens = _tokens(text)
     suffix = ""
     # A lone "I" or "V" is a name.
@@ -127,9 +133,16 @@ def _surname(text: str) -> tuple[tuple[str, ...], str]:
     return _known(parts, _NOBODY if len(tokens) == 1 else _TOGETHER), suffix
 
 
-@lru_cache(maxsize=_SPELLINGS)
 def _given(text: str) -> tuple[tuple[str, ...], str]:
     """Tokens of given or middle names, and the generation that was typed behind them."""
+    if text.isascii() and text.isalpha():
+        token = text.upper()
+        return ((token,) if token not in _NOT_GIVEN else ()), ""
+    return _given_of_words(text)
+
+
+@lru_cache(maxsize=_SPELLINGS)
+def _given_of_words(text: str) -> tuple[tuple[str, ...], str]:
     tokens = _tokens(text)
     suffix = ""
     while len(tokens) > 1 and len(tokens[-1]) > 1 and tokens[-1] in _SUFFIXES:
