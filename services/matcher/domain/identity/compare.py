@@ -155,7 +155,8 @@ def _middle(a: tuple[str, ...], b: tuple[str, ...], given: Weight | None, model:
     level = _middle_level(a, b)
     bits = model.bits["middle"][level]
     if level == "initial":
-        bits = min(bits + model.initial_gain.get(a[1][0], 0.0), model.bits["middle"]["exact"])
+        letter = a[1][0] if a[1][0] == b[1][0] else ""
+        bits = min(bits + model.initial_gain.get(letter, 0.0), model.bits["middle"]["exact"])
     return Weight("middle", level, bits)
 
 
@@ -169,7 +170,9 @@ def _name(a: Name, b: Name, model: Model) -> list[Weight]:
     # Few clerks turn names round, and it gives chance a second try: it must agree twice, and costs what it is rare by.
     if first and last and first.bits > 0 and last.bits > 0:
         cost = log2(model.m["surname"][-2] / model.m["surname"][0]) / 2
-        swapped = [Weight("surname", "turned", last.bits + cost), Weight("given", "turned", first.bits + cost)]
+        # Which of the two is the surname depends on whose order is right: the same both ways, whoever is asked for.
+        more, less = max(first.bits, last.bits), min(first.bits, last.bits)
+        swapped = [Weight("surname", "turned", more + cost), Weight("given", "turned", less + cost)]
         if sum([w.bits for w in swapped]) > sum([w.bits for w in straight]):
             return swapped
     return straight
