@@ -33,6 +33,7 @@ from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
 __all__ = ["Bound", "Ceilings"]
 
+_MANY: Final = 48
 _FEW: Final = 3
 """Fewer records than this are weighed sooner than bounded."""
 _SLACK: Final = 1e-6
@@ -154,9 +155,10 @@ class Bound:
         flags = rows[:, Column.FLAGS]
         plain = self._births(rows, flags) + self._sexes(flags) + self._ssn4(flags) + _SLACK
         slips = self._slips(flags, rows[:, Column.MARKS])
-        keep = np.flatnonzero(plain + slips + self._most >= least)
+        glanced = self._glance(rows)
+        keep = np.flatnonzero(plain + slips + glanced >= least)
         if len(keep) <= _FEW or not self._names:
-            return numbers[keep], plain[keep] + self._most
+            return numbers[keep], plain[keep] + glanced[keep]
         rows = rows[keep]
         aliases = rows[:, Column.ALIAS]
         has = np.flatnonzero(aliases)
@@ -233,11 +235,40 @@ class Bound:
             most[could] += self._ceilings.slips[kind]
         return most
 
+    def _glance(self, rows: Rows) -> Floats:
+        """The most that names can be worth, going by which tokens are the same, and as if all others were alike."""
+        everything = np.full(len(rows), self._most)
+        if len(self._names) != 1:
+            return everything
+        name, ceiling = self._person.names[0], self._names[0]
+        if len(name.surname) > 1 or not name.surname or not name.given:
+            return everything
+        family, call = (np.uint32(max(0, self._vocabulary.known(token[0]))) for token in name)
+        surnames, givens = rows[:, Column.SURNAME], rows[:, Column.GIVEN]
+        compound, several = rows[:, Column.SURNAME2] != NO_TOKEN, rows[:, Column.GIVEN2] != NO_TOKEN
+        straight = np.where(surnames == family, ceiling.surname[0], ceiling.surname[1])
+        straight += np.where(givens == call, ceiling.given[0], ceiling.given[1])
+        if len(name.given) > 1:
+            middles = [self._vocabulary.known(token) for token in name.given[1:]]
+            same = np.isin(rows[:, Column.GIVEN2], middles)
+            straight += np.where(several, np.where(same, ceiling.middle[0], max(0.0, ceiling.middle[1])), 0.0)
+        turned = np.where(surnames == call, ceiling.as_surname[0], ceiling.as_surname[1]) + ceiling.cost
+        turned += np.where(givens == family, ceiling.surname[0], ceiling.surname[1])
+        unclear = compound | (rows[:, Column.ALIAS] != 0) | (surnames == NO_TOKEN) | (givens == NO_TOKEN)
+        if len(name.given) > 1:
+            unclear |= np.isin(surnames, [self._vocabulary.known(token) for token in _with_joined(name.given)[1:]])
+        unclear |= several & (rows[:, Column.GIVEN2] == family)
+        unclear |= (rows[:, Column.FLAGS] & Flag.MORE_NAMES) != 0
+        return np.where(unclear, everything, np.maximum(straight, turned))
+
     def _name_bits(self, rows: Rows) -> Floats:
         """The most that the first names of these rows can be worth beside any name asked for."""
         columns = rows[:, Column.SURNAME : Column.GIVEN2 + 1].astype(np.int64)
-        unique, places = np.unique(columns, return_inverse=True)
-        places = places.reshape(columns.shape)
+        if len(columns) < _MANY:  # then the few tokens that come twice are sooner compared twice
+            unique, places = columns.reshape(-1), np.arange(columns.size).reshape(columns.shape)
+        else:
+            unique, places = np.unique(columns, return_inverse=True)
+            places = places.reshape(columns.shape)
         best = np.full(len(rows), -np.inf)
         for name, ceiling in zip(self._person.names, self._names, strict=True):
             best = np.maximum(best, self._one_name(name, ceiling, columns, unique, places))

@@ -47,13 +47,18 @@ def vetoes(a: Prepared, b: Prepared, levels: dict[str, str]) -> list[str]:
 def judge(a: Prepared, b: Prepared, model: Model, hopeless: bool = True) -> tuple[Identity, float] | None:
     """The verdict on two people, and its bits. The waterfall is the evidence in the order in which it was weighed.
 
-    hopeless: give None where the tier would be NONE and that is plain before a verdict is written: without an
-    identifier on both sides nothing but the probability lifts a pair above NONE.
+    hopeless: give None where the tier would be NONE and that is plain before a verdict is written: where no identifier
+    agrees, nothing but the probability lifts a pair above NONE, fingerprint ids that differ left out of account.
     """
     weights: list[Weight] = compare(a, b, model)
-    bits = sum(w.bits for w in weights)
-    if hopeless and not (a.ids and b.ids) and model.probability(bits) < model.possible:
-        return None
+    bits = sum([w.bits for w in weights])
+    if hopeless and model.probability(bits) < model.possible:
+        if not (a.ids and b.ids):
+            return None
+        if not any(w.level == "agrees" and w.field in _IDENTIFIERS[:4] for w in weights):
+            unprinted = sum([w.bits for w in weights if w.field not in _FINGERPRINT])
+            if model.probability(unprinted) < model.possible:
+                return None
     probability = model.probability(bits)
     levels = {w.field: w.level for w in weights}
     stops = vetoes(a, b, levels)
