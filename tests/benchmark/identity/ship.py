@@ -124,7 +124,9 @@ def finished(learnt: Model) -> Model:
         rest = (1 - sum(kept.values())) / sum(share for at, share in enumerate(mixed) if at not in kept)
         m[field] = [float(f"{kept.get(at, share * rest):.4g}") for at, share in enumerate(mixed)]
     u = {field: [float(f"{share:.4g}") for share in shares] for field, shares in learnt.u.items()}
-    return replace(learnt, version=VERSION, m=m, u=u, prior_bits=round(-log2(RECORDS), 3))
+    # The population has no families; the world has.
+    prior, kin = round(-log2(RECORDS), 3), JUDGEMENT.kin_bits
+    return replace(learnt, version=VERSION, m=m, u=u, prior_bits=prior, kin_bits=kin)
 
 
 def main() -> None:

@@ -118,7 +118,8 @@ def estimate(
     """A model with m, u and the prior from these pairs.
 
     blocked: candidate pairs as the index brings them, nearly all matches among them. random: pairs that are hardly ever
-    matches. among: from how many pairs `blocked` was chosen, which gives the prior; None keeps that of `model`.
+    matches. among: from how many pairs `blocked` was chosen, which gives the prior, and how many relatives of a person
+    are on file; None keeps those of `model`.
     A field with fewer than 50 comparisons keeps what `model` says of it.
 
     Every round takes for matches what the last round's model says of the pairs, prior, rarity of names and families
@@ -131,16 +132,22 @@ def estimate(
     patterns = _patterns(blocked, found)
     for _ in range(rounds):
         same: dict[tuple[str, str], float] = {}
-        matches = 0.0
+        matches = twins = 0.0
         for pattern, n in patterns.items():
-            expected = n * _posterior(pattern, found)
+            match, kin = _posterior(pattern, found)
+            expected = n * match
             matches += expected
+            if ("birth_date", "exact") in pattern.levels:
+                twins += n * kin
             for level in pattern.levels:
                 same[level] = same.get(level, 0.0) + expected
         found = replace(found, m=_shares(same, model.m))
         if among is not None:
             share = max(0.5, matches) / among
             found = replace(found, prior_bits=round(log2(share / (1 - share)), 6))
+            # Only those of a family who share a birth date are sure to be among the blocked pairs.
+            families = max(twins / found.kin["birth_date"][0], matches / 16)
+            found = replace(found, kin_bits=round(log2(families / max(0.5, matches)), 6))
             found = replace(found, u=_chance(chance, same_date, share, replace(found, u=model.u)))
     return found
 
@@ -185,8 +192,8 @@ def _chance(
     return u
 
 
-def _posterior(pattern: _Pattern, model: Model) -> float:
-    """The probability of a match, by the model as it is."""
+def _posterior(pattern: _Pattern, model: Model) -> tuple[float, float]:
+    """The probabilities of one person and of one family, by the model as it is."""
     named = says_the_sex([Weight(field, level, 0.0) for field, level in pattern.levels])
     weights = [
         Weight(field, level, model.bits[field][level] + rarer)
@@ -194,5 +201,7 @@ def _posterior(pattern: _Pattern, model: Model) -> float:
         if field != "sex" or level != "agrees" or not named
     ]
     family = relatives(weights, model)
-    bits = model.prior_bits + sum(w.bits for w in weights) + (family.bits if family else 0.0)
-    return float(1 / (1 + 2.0 ** max(-200.0, min(200.0, -bits))))
+    apart = family.bits if family else 0.0
+    bits = model.prior_bits + sum(w.bits for w in weights) + apart
+    match = float(1 / (1 + 2.0 ** max(-200.0, min(200.0, -bits))))
+    return match, (1 - match) * (1 - 2.0**apart)
