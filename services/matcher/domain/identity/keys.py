@@ -87,7 +87,7 @@ PASSES: Final = (
     Pass("birth+initial", None, Feature.INITIAL, DatePart.DAY, cap=4),
     # The birth date missing or wrong: only what is rare enough to tell people apart by itself is worth a look.
     Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, cap=200),
-    Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, cap=200),
+    Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, cap=40),
     Pass("surname", Feature.WHOLE, None, None, cap=50),
     Pass("given", None, Feature.WHOLE, None, cap=50),
 )

@@ -5,7 +5,11 @@ One vocabulary serves all indexes of an engine. It only grows: by what is new in
 
 from __future__ import annotations
 
+from array import array
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["NO_TOKEN", "Vocabulary"]
 
@@ -19,6 +23,8 @@ class Vocabulary:
     def __init__(self) -> None:
         self.tokens: list[str] = [""]
         self.numbers: dict[str, int] = {"": NO_TOKEN}
+        self._letters = array("B", [0])
+        self._initials = np.zeros(1, np.uint8)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -29,8 +35,15 @@ class Vocabulary:
         if number is None:
             number = self.numbers[token] = len(self.tokens)
             self.tokens.append(token)
+            self._letters.append(ord(token[0]) & 0xFF)
         return number
 
     def known(self, token: str) -> int:
         """The number of a token, -1 if it has none."""
         return self.numbers.get(token, -1)
+
+    def initials(self) -> NDArray[np.uint8]:
+        """The first letter of each token, by its number."""
+        if len(self._initials) != len(self._letters):
+            self._initials = np.array(self._letters, np.uint8)
+        return self._initials
