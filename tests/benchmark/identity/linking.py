@@ -58,7 +58,7 @@ def _pairs(task: Task) -> Iterator[Pair]:
     for record_id, person in right.items():
         for other, bits in index.weigh(person):
             if not task.within or other < record_id:
-                yield Pair(bits, model.probability(bits), entity[record_id] == entity[other])
+                yield Pair(bits + model.prior_bits, model.probability(bits), entity[record_id] == entity[other])
 
 
 def sallyport_pairs(task: Task) -> list[Pair]:

@@ -75,6 +75,7 @@ CASES = [
     ("and the same SSN4", "Ostrivane, Ilse|1970-03-11||ssn4=4821", "Ostrivane, Ilse|1970-03-11||ssn4=4821", PROBABLE),
     ("A-number agrees", "Ostrivane, Ilse|1970-03-11||a_number=A012345671", "Ostrivane, Ilse|1970-03-11||a_number=12345671", PROBABLE),
     ("SID agrees", "Ostrivane, Ilse|1970-03-11||sid@CT=CT0012345", "Ostriwane, Else|1970-03-11||sid@CT=12345", CONFIRMED),
+    ("SID, false name", "Ostrivane, Ilse|1970-03-11||sid@CT=12345", "Qabbani, Walida|1970-03-11||sid@CT=12345", CONFIRMED),
     ("SID of another state", "Ostrivane, Ilse|1970-03-11||sid@CT=12345", "Ostrivane, Ilse|1970-03-11||sid@MA=12345", POSSIBLE),
     ("SID with a typing error", "Ostrivane, Ilse|1970-03-11||sid@CT=7712345", "Ostrivane, Ilse|1970-03-11||sid@CT=7712354", POSSIBLE),
     ("SID agrees, married since", "Kestermund, Ilse|1970-03-11||sid@CT=12345", "Ostrivane, Ilse|1970-03-11||sid@CT=12345", CONFIRMED),
@@ -125,6 +126,12 @@ def test_an_identifier_never_switches_the_name_search_off() -> None:
     index.put("by-name", ENGINE.prepare(person("Ostrivane, Ilse|1970-03-11")))
     asked = ENGINE.prepare(person("Ostrivane, Ilse|1970-03-11||sid@CT=12345"))
     assert {found.record_id for found in index.find(asked)} == {"by-sid", "by-name"}
+
+
+def test_vietnamese_marks_of_sex_are_no_names() -> None:
+    plain, marked = (ENGINE.prepare(Person(names=[PersonName(surname="Quocvinh", given="Lanphuong", middle=middle)]))
+                     for middle in (None, "Thi"))  # fmt: skip
+    assert plain == marked
 
 
 def test_missing_is_not_disagreement() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "IDENTIFIER",
     "PASSES",
     "RECORD",
+    "SAME_NAME",
     "SSN4_YEAR",
     "DatePart",
     "Feature",
@@ -64,8 +65,8 @@ class Pass(NamedTuple):
     """A kind of key. surname, given, date: what it is made of, None where it does without.
 
     cap: a block of more records than this is not looked at, 0 for no such limit. It is for passes whose blocks grow
-    with the index without bound: a share of such a block would be a lottery, and names that many people bear tell
-    nobody apart by themselves. A search says when it met one.
+    with the index without bound: a share of such a block would be a lottery, and what many people have in common tells
+    nobody apart by itself. A search says when it left out one of SAME_NAME.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Pass(NamedTuple):
     cap: int = 0
 
 
+SAME_NAME: Final = "name"
 PASSES: Final = (
     Pass("birth+surname", Feature.SOUND, None, DatePart.DAY),
     Pass("birth+given", None, Feature.CALL_SOUND, DatePart.DAY),
@@ -86,8 +88,8 @@ PASSES: Final = (
     Pass("birth+initial", Feature.INITIAL, None, DatePart.DAY, cap=4),
     Pass("birth+initial", None, Feature.INITIAL, DatePart.DAY, cap=4),
     # The birth date missing or wrong: only what is rare enough to tell people apart by itself is worth a look.
-    Pass("name", Feature.SOUND, Feature.CALL_SOUND, None, cap=200),
-    Pass("name", Feature.PREFIX3, Feature.PREFIX3, None, cap=40),
+    Pass(SAME_NAME, Feature.SOUND, Feature.CALL_SOUND, None, cap=200),
+    Pass("name+prefixes", Feature.PREFIX3, Feature.PREFIX3, None, cap=40),
     Pass("surname", Feature.WHOLE, None, None, cap=50),
     Pass("given", None, Feature.WHOLE, None, cap=50),
 )

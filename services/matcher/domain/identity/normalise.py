@@ -38,6 +38,8 @@ _NOT_GIVEN: Final = _NOBODY | frozenset(_NOT_GIVEN_TEXT.split())
 """Among given names these are nobody's."""
 _TOGETHER: Final = _NOT_GIVEN | {"NO", "GIVEN", "MAN", "LADY", "SON", "OF", "THE", "HOUSE"}
 """These are somebody's by themselves (NO, SON and MAN are names), and nobody's together (NO NAME, FEMALE CHILD)."""
+_MARKS_OF_SEX: Final = frozenset({("VAN",), ("THI",)})
+"""Vietnamese middle names that say no more than man or woman."""
 _SPLIT = re.compile(r"[^A-Z0-9]+")
 _NOT_ALNUM = re.compile(r"[^A-Z0-9]")
 _NOT_DIGIT = re.compile(r"[^0-9]")
@@ -203,7 +205,8 @@ def prepare(person: Person) -> Prepared:
             suffix = suffix or typed
         if name.middle:
             middle, typed = _given(name.middle)
-            given += middle
+            if middle not in _MARKS_OF_SEX:
+                given += middle
             suffix = suffix or typed
         if name.suffix:
             suffix = _suffix(name.suffix) or suffix

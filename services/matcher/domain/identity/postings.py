@@ -64,12 +64,12 @@ class _Run:
 class Found(NamedTuple):
     """numbers: of the records under the keys asked for, some more than once. which: the key that led to each.
 
-    cut: whether a key was left out.
+    cut: the places of keys that were left out.
     """
 
     numbers: NDArray[np.int64]
     which: NDArray[np.int64]
-    cut: bool
+    cut: list[int]
 
 
 class _Merge:
@@ -202,7 +202,7 @@ class Postings:
         if dead and len(in_doubt := np.flatnonzero(over & (total - dead <= caps))):
             self._recount(total, in_doubt, places, dict(here), alive)
             over = total > caps
-        cut = bool(over.any())
+        cut = np.flatnonzero(over).tolist()
         for block, start, sizes in places:
             wide = np.flatnonzero((sizes > 0) & ~over)
             starts, lengths = start[wide].tolist(), sizes[wide]

@@ -14,6 +14,7 @@ __all__ = ["judge", "vetoes"]
 
 _FINGERPRINT: Final = ("sid", "ucn")
 _IDENTIFIERS: Final = ("sid", "ucn", "a_number", "agency_local", "ssn4")
+_SAME_BIRTH: Final = ("exact", "swapped", "one_digit")
 _GENERATION_YEARS: Final = 14
 """Birth years of father and son are at least this far apart."""
 
@@ -36,11 +37,11 @@ def vetoes(a: Prepared, b: Prepared, levels: dict[str, str]) -> list[str]:
         years = [abs(int(x[:4]) - int(y[:4])) for x in a.births for y in b.births]
         if min(years) >= _GENERATION_YEARS:
             found.append("Jr/Sr: a suffix on one side, and birth years a generation apart")
-    agreeing = [kind for kind in _IDENTIFIERS[:4] if levels.get(kind) == "agrees"]
-    if agreeing and surname == "differs" and (birth == "differs" or given == "differs"):
-        found.append("identifier agrees, name and birth date do not")
-    elif agreeing and given == "differs" and birth == "differs":
-        found.append("identifier agrees, given name and birth date do not")
+    if any(levels.get(kind) == "agrees" for kind in _IDENTIFIERS[:4]):
+        # A false name with the true birth date is no contradiction; nor is a new name or a wrong date by itself.
+        apart = (surname == "differs") + (given == "differs")
+        if (apart == 2 and birth not in _SAME_BIRTH) or (apart and birth == "differs"):
+            found.append("identifier agrees, name and birth date do not")
     return found
 
 

@@ -19,7 +19,7 @@ from services.matcher.domain.identity.bound import Bound, Ceilings
 from services.matcher.domain.identity.bulk import file_all
 from services.matcher.domain.identity.compare import compare
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex
-from services.matcher.domain.identity.keys import IDENTIFIER, Pass, filed_under, looked_under, record_key
+from services.matcher.domain.identity.keys import IDENTIFIER, SAME_NAME, Pass, filed_under, looked_under, record_key
 from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.normalise import Prepared, prepare
 from services.matcher.domain.identity.postings import Found, Postings
@@ -104,7 +104,8 @@ class WeighedIndex(IdentityIndex):
         bounded: leave out records that a safe bound rules out. The answers are the same without.
         """
         looked = looked_under(person)
-        numbers, which, truncated = self._look(looked)
+        numbers, which, cut = self._look(looked)
+        truncated = _truncated(cut, looked)
         found: list[Candidate] = []
         for number, other in self._worth_weighing(person, numbers, which, looked, bounded):
             verdict = judge(person, other.person, self._model, hopeless=bounded)
@@ -140,14 +141,14 @@ class WeighedIndex(IdentityIndex):
             yield record_id, sum(w.bits for w in compare(person, other, self._model))
 
     def block(self, person: Prepared) -> tuple[dict[str, tuple[str, ...]], bool]:
-        """Candidates before any weighing: record id -> passes that lead to it; and whether a block was left out."""
+        """Candidates before any weighing: record id -> passes that lead to it; and `Candidate.truncated`."""
         looked = looked_under(person)
-        numbers, which, truncated = self._look(looked)
+        numbers, which, cut = self._look(looked)
         found = {
             self._records.get(number).record_id: self._passes(which[numbers == number], looked)
             for number in _distinct(numbers).tolist()
         }
-        return dict(sorted(found.items())), truncated
+        return dict(sorted(found.items())), _truncated(cut, looked)
 
     def _blocked(self, person: Prepared) -> list[tuple[str, Prepared]]:
         numbers, _, _ = self._look(looked_under(person))
@@ -155,7 +156,7 @@ class WeighedIndex(IdentityIndex):
         return sorted(((record.record_id, record.person) for record in stored), key=lambda pair: pair[0])
 
     def _look(self, looked: dict[int, Pass]) -> Found:
-        """Record numbers under these keys, the place of the key that led to each, and whether one was left out."""
+        """Record numbers under these keys."""
         keys = np.fromiter(looked, np.uint64, len(looked))
         caps = np.array([kind.cap or _NO_CAP for kind in looked.values()], np.int64)
         return self._postings.find(keys, caps, self._records.alive, len(self._gone) + len(self._swept))
@@ -190,6 +191,14 @@ def _distinct(numbers: Numbers) -> Numbers:
         return numbers
     ordered = np.sort(numbers)
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
+
+
+def _truncated(cut: list[int], looked: dict[int, Pass]) -> bool:
+    """Whether a block of people who sound the same was left out. What other passes leave out has less in common."""
+    if not cut:
+        return False
+    kinds = list(looked.values())
+    return any(kinds[place].name == SAME_NAME for place in cut)
 
 
 def _by_id(candidate: Candidate) -> str:
