@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import numpy as np
 from cyclopts import App
 from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
@@ -140,7 +141,7 @@ def _times(engine: WeighedEngine, index: WeighedIndex, asked: list[Person]) -> l
 
 
 def _changes(engine: WeighedEngine, index: WeighedIndex, count: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of `count` puts, and of as many removals among them; what was put or removed is looked for."""
+    """Milliseconds of `count` puts (more than 1,000), with a removal of a put 1,000 before; some are looked for."""
     puts, removals = [], []
     for number, person in enumerate(chain.from_iterable(_made(NEWCOMERS, count))):
         prepared = engine.prepare(person)
@@ -209,18 +210,25 @@ def one(count: int, searches: int, changes: int, out: Path) -> None:
     out.write_text(json.dumps(rows))
 
 
-def _text(person: Person) -> str:
+def _fields(person: Person) -> tuple[str, str, str]:
     name = person.names[0]
-    return f"{name.surname} {name.given} {person.birth_dates[0] if person.birth_dates else ''}"
+    return name.surname.upper(), (name.given or "").upper(), person.birth_dates[0] if person.birth_dates else ""
 
 
 def _scan(count: int, asked: list[Person]) -> list[float]:
-    """Milliseconds of a full scan for each of a few people, by one core as the index has."""
-    on_file = [_text(person).upper() for person in people(tables(), ON_FILE, count)]
+    """Milliseconds of a full scan for each of a few people, by one core as the index has.
+
+    What somebody would write who had no index: surname, given name and birth date by Jaro-Winkler, summed.
+    """
+    columns = list(zip(*(_fields(person) for person in people(tables(), ON_FILE, count)), strict=True))
     spent = []
     for person in asked:
         started = time.perf_counter()
-        process.cdist([_text(person).upper()], on_file, scorer=JaroWinkler.similarity, workers=1)
+        scores = sum(
+            process.cdist([field], column, scorer=JaroWinkler.similarity, dtype=np.float32, workers=1)
+            for field, column in zip(_fields(person), columns, strict=True)
+        )
+        np.asarray(scores).argmax()
         spent.append((time.perf_counter() - started) * 1000)
     return spent
 
@@ -263,6 +271,7 @@ def main(*, small: int = 1_000_000, large: int = 5_000_000, searches: int = 4000
         for metric, value, unit in rows:
             mine[metric] = value
             report.add("sallyport", metric, value, unit)
+    report.publish()  # what is measured is measured, whatever becomes of the others
     asked = _asked(40, small)
     label = _label(small)
     for system, spent in (("rapidfuzz scan", _scan(small, asked)), ("splink", _splink(small, asked))):
