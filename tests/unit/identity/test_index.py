@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import numpy as np
@@ -225,3 +227,24 @@ def test_no_pair_weighs_more_than_its_ceiling() -> None:
             weights = compare(asked, someone, model)
             without = sum(w.bits for w in weights if w.field not in ("sid", "ucn"))
             assert max(without, sum(w.bits for w in weights)) <= ceiling + bound.slips(someone), (asked, someone)
+
+
+def test_indexes_that_share_a_vocabulary_may_grow_in_threads() -> None:
+    vocabulary = Vocabulary()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        words = [[f"W{n % 700}X{n % 3 and worker}" for n in range(4000)] for worker in range(4)]
+
+        def add(mine: list[str]) -> None:
+            for word in mine:
+                assert vocabulary.tokens[vocabulary.number(word)] == word
+                assert len(vocabulary.initials()) > 1
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(add, words))
+    finally:
+        sys.setswitchinterval(before)
+    every = {word for mine in words for word in mine}
+    assert len(vocabulary) == len(every) + 1 == len(vocabulary.initials())
+    assert {vocabulary.number(word) for word in every} == set(range(1, len(every) + 1))
