@@ -71,45 +71,21 @@ class NameCeiling(NamedTuple):
     most: float
 
 
-def name_ceiling(name: Name, model: Model) -> NameCeiling:
-    """The most that the weights of compare.py can make of a name."""
-    bits = model.bits
-    alike = max(
-        value for level, value in bits["surname"].items() if level not in ("exact", "part", "turned", "differs")
-    )
-
-    def equal(tokens: tuple[str, ...]) -> float:
-        rarest = min(model.surname_frequency.get(token, model.rare) for token in tokens)
-        whole, part = (log2(model.m["surname"][level] / min(1.0, rarest)) for level in (0, 1))
-        return max(whole, part, alike)
-
-    surname = given = middle = (0.0, 0.0, 0.0)
-    as_surname, cost, turned = (0.0, 0.0), 0.0, 0.0
-    if name.surname:
-        surname = (equal(name.surname), alike, bits["surname"]["differs"])
-    if name.given:
-        near = max(value for level, value in bits["given"].items() if level not in ("exact", "turned", "differs"))
-        frequency = model.given_frequency.get(name.given[0], model.rare)
-        given = (max(near, log2(model.m["given"][0] / frequency)), near, bits["given"]["differs"])
-        as_surname = (equal(name.given), alike)
-        cost = log2(model.m["surname"][-2] / model.m["surname"][0])
-    if len(name.given) > 1:
-        rarer = max(model.initial_gain.get(token[0], 0.0) for token in name.given[1:])
-        initial = min(bits["middle"]["initial"] + max(0.0, rarer), bits["middle"]["exact"])
-        near = max(bits["middle"]["near"], initial, min(bits["middle"]["initial"], bits["middle"]["exact"]))
-        middle = (max(near, bits["middle"]["exact"]), near, bits["middle"]["differs"])
-    if name.surname and name.given:
-        turned = surname[0] + as_surname[0] + cost
-    straight = sum(max(0.0, *grades) for grades in (surname, given, middle))
-    return NameCeiling(surname, given, middle, as_surname, cost, max(straight, turned))
-
-
 class Ceilings:
     """What the levels of a model are worth at most, as tables that columns can be looked up in."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.births = self._birth_table()
+        # by surname and given name: the most of the levels between agreement and none
+        self._alike = tuple(
+            max(
+                bits for level, bits in model.bits[field].items() if level not in ("exact", "part", "turned", "differs")
+            )
+            for field in ("surname", "given")
+        )
+        self._differs = tuple(model.bits[field]["differs"] for field in ("surname", "given"))
+        self._cost = log2(model.m["surname"][-2] / model.m["surname"][0])
         agrees, differs = (model.bits["sex"][level] for level in ("agrees", "differs"))
         # by the sex asked for and the sex on record, each 0 (unknown), 1 or 2
         self.sexes = np.array([[0.0] * 4, [0.0, agrees, differs, 0.0], [0.0, differs, agrees, 0.0]])
@@ -120,6 +96,33 @@ class Ceilings:
         # by how many digits differ, where two may be two exchanged
         near = max(ssn4["near"], ssn4["differs"])
         self.ssn4 = np.array([ssn4["agrees"], near, near, ssn4["differs"], ssn4["differs"]])
+
+    def name(self, name: Name) -> NameCeiling:
+        """The most that the weights of compare.py can make of a name."""
+        model, middle_bits = self.model, self.model.bits["middle"]
+        surname = given = middle = (0.0, 0.0, 0.0)
+        as_surname, turned = (0.0, 0.0), 0.0
+        if name.surname:
+            surname = (self._same_surname(name.surname), self._alike[0], self._differs[0])
+        if name.given:
+            near = self._alike[1]
+            frequency = model.given_frequency.get(name.given[0], model.rare)
+            given = (max(near, log2(model.m["given"][0] / frequency)), near, self._differs[1])
+            as_surname = (self._same_surname(name.given), self._alike[0])
+        if len(name.given) > 1:
+            letters = [model.initial_gain.get(token[0], 0.0) for token in name.given[1:]]
+            near = max(middle_bits["near"], middle_bits["initial"] + max(0.0, *letters))
+            middle = (max(near, middle_bits["exact"]), near, middle_bits["differs"])
+        if name.surname and name.given:
+            turned = surname[0] + as_surname[0] + self._cost
+        straight = max(0.0, *surname) + max(0.0, *given) + max(0.0, *middle)
+        return NameCeiling(surname, given, middle, as_surname, self._cost, max(straight, turned))
+
+    def _same_surname(self, tokens: tuple[str, ...]) -> float:
+        model = self.model
+        rarest = min([model.surname_frequency.get(token, model.rare) for token in tokens])
+        whole, part = (log2(model.m["surname"][level] / min(1.0, rarest)) for level in (0, 1))
+        return max(whole, part, self._alike[0])
 
     def _birth_table(self) -> Floats:
         """Bits by _YEARS | _MONTH_DAYS of the digits that differ; as if two that do could be two exchanged."""
@@ -147,7 +150,7 @@ class Bound:
         self._ceilings = ceilings
         self._model = ceilings.model
         self._vocabulary = vocabulary
-        self._names = [name_ceiling(name, ceilings.model) for name in person.names]
+        self._names = [ceilings.name(name) for name in person.names]
         self._most = max((ceiling.most for ceiling in self._names), default=0.0)
 
     def survivors(self, records: Records, numbers: Numbers, least: float) -> tuple[Numbers, Floats]:

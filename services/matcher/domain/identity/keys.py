@@ -125,7 +125,6 @@ def salt(kind: Pass) -> int:
     return _SALTS[kind]
 
 
-@lru_cache(maxsize=1 << 14)
 def features(token: str) -> tuple[int, ...]:
     """The hash of each Feature of a token. They are ASCII (normalise), so that bytes are cut as letters are."""
     whole, sound, call = token.encode(), phonetic(token).encode(), canonical(token)
@@ -135,6 +134,9 @@ def features(token: str) -> tuple[int, ...]:
     else:
         called_as, called_sound = crc32(call.encode()), crc32(phonetic(call).encode(), _SOUNDED)
     return hashed, sounded, called_as, called_sound, whole[0], crc32(whole[:3], 3), crc32(whole[:4], 4)
+
+
+_features: Final = lru_cache(maxsize=1 << 14)(features)
 
 
 def tokens_of(surname: tuple[str, ...]) -> tuple[str, ...]:
@@ -179,8 +181,8 @@ def _add_names(
     keys: dict[int, Pass], surname: tuple[str, ...], given: tuple[str, ...], births: list[tuple[int | None, ...]]
 ) -> None:
     """Add the keys of one name. It is run for every record and search: `mix` is written out, as it counts here."""
-    family: list[tuple[int, ...] | None] = [features(token) for token in tokens_of(surname)]
-    calls: list[tuple[int, ...] | None] = [features(token) for token in called(given)]
+    family: list[tuple[int, ...] | None] = [_features(token) for token in tokens_of(surname)]
+    calls: list[tuple[int, ...] | None] = [_features(token) for token in called(given)]
     for token in family or (None,):
         for call in calls or (None,):
             for x, kind in _SALTED:

@@ -123,8 +123,10 @@ class WeighedIndex(IdentityIndex):
         if not bounded or not len(candidates):
             yield from ((number, self._records.get(number)) for number in candidates.tolist())
             return
-        identifying = [place for place, kind in enumerate(looked.values()) if kind is IDENTIFIER]
-        agreeing = set(numbers[np.isin(which, identifying)].tolist()) if identifying else set()
+        agreeing: set[int] = set()
+        for place, kind in enumerate(looked.values()):
+            if kind is IDENTIFIER:
+                agreeing.update(numbers[which == place].tolist())
         yield from ((number, self._records.get(number)) for number in agreeing)
         bound, least = Bound(person, self._ceilings, self._vocabulary), self._model.least_bits
         left, most = bound.survivors(self._records, candidates, least)
