@@ -110,3 +110,8 @@ def test_a_date_on_the_papers_of_many_stands_out() -> None:
     one = prepare(person("|1980-01-01"))
     assert model.common_births["19800101"] > 10
     assert one.births == ("19800101",)
+
+
+def test_a_calibration_stays_with_the_data_that_it_was_made_on() -> None:
+    assert (BARE.slope, BARE.offset_bits) != (1.0, 0.0)
+    assert (_learnt().slope, _learnt().offset_bits) == (1.0, 0.0)
