@@ -120,7 +120,8 @@ def estimate(
     blocked: candidate pairs as the index brings them, nearly all matches among them. random: pairs that are hardly ever
     matches. among: from how many pairs `blocked` was chosen, which gives the prior, and how many relatives of a person
     are on file; None keeps those of `model`.
-    A field with fewer than 50 comparisons keeps what `model` says of it; its calibration, made on other data, is dropped.
+    A field with fewer than 50 comparisons keeps what `model` says of it.
+    The calibration of `model` is dropped: it was made on other data.
 
     Every round takes for matches what the last round's model says of the pairs, prior, rarity of names and families
     included. Pairs that were not blocked have no part in it: hardly any of them is a match.
