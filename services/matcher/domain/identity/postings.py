@@ -27,7 +27,7 @@ _FRESH: Final = 4096
 """Entries that gather in the map before they become a run."""
 _STEP: Final = 8192
 """Entries merged at each change: some 0.1 ms."""
-_STRIDE: Final = 64
+_STRIDE: Final = 32
 _WITHIN: Final = np.arange(_STRIDE)
 _LARGE: Final = 1 << 20
 _RATIO: Final = 4
@@ -224,8 +224,8 @@ class Postings:
             return Found(nothing, nothing, cut)
         numbers = (np.concatenate(parts) & _NUMBERS).astype(np.int64)
         which_all = np.concatenate(which_parts)
-        living = alive[numbers]
-        if not living.all():
+        if dead:
+            living = alive[numbers]
             numbers, which_all = numbers[living], which_all[living]
         return Found(numbers, which_all, cut)
 

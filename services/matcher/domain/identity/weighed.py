@@ -161,7 +161,7 @@ class WeighedIndex(IdentityIndex):
         """Record numbers under these keys."""
         keys = np.fromiter(looked, np.uint64, len(looked))
         caps = np.array([kind.cap or _NO_CAP for kind in looked.values()], np.int64)
-        return self._postings.find(keys, caps, self._records.alive, len(self._gone) + len(self._swept))
+        return self._postings.find(keys, caps, self._records.alive, self._dead)
 
     @staticmethod
     def _passes(which: Numbers, looked: dict[int, Pass]) -> tuple[str, ...]:
@@ -170,10 +170,15 @@ class WeighedIndex(IdentityIndex):
 
     def _number(self, record_id: str) -> int | None:
         keys = np.array([record_key(record_id)], np.uint64)
-        for number in self._postings.find(keys, np.array([_NO_CAP]), self._records.alive, 0).numbers.tolist():
+        for number in self._postings.find(keys, np.array([_NO_CAP]), self._records.alive, self._dead).numbers.tolist():
             if self._records.get(number).record_id == record_id:
                 return int(number)
         return None
+
+    @property
+    def _dead(self) -> int:
+        """Of how many removed records there may be entries yet."""
+        return len(self._gone) + len(self._swept)
 
     def _forget(self, number: int) -> None:
         self._gone += self._records.remove(number)
