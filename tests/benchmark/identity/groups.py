@@ -169,7 +169,7 @@ def _by(groups: Iterable[Group]) -> dict[str, list[Group]]:
 
 
 def markdown(groups: list[Group]) -> str:
-    """The tables as docs/identity-groups.md has them."""
+    """The tables as docs/identity.md has them."""
     out: list[str] = []
     for by, of in _by(groups).items():
         out += [f"| {by} | {' | '.join(_HEADS)} |", "|---" * (len(_HEADS) + 1) + "|"]
