@@ -84,7 +84,10 @@ def explain(a: Path, b: Path, *, model: Path | None = None) -> None:
     table.add_row("before anything is compared", "", f"{weighing.prior_bits:+.2f}")
     for line in identity.evidence:
         table.add_row(line.field, line.outcome, f"{line.bits:+.2f}")
-    table.add_row("sum", "", f"{weighing.prior_bits + bits:+.2f}")
+    summed = weighing.prior_bits + bits
+    calibrated = weighing.slope * summed + weighing.offset_bits
+    table.add_row("calibration", "", f"{calibrated - summed:+.2f}")
+    table.add_row("log2 of the odds", "", f"{calibrated:+.2f}")
     console.print(table)
     console.print(f"{identity.tier.value}, probability {identity.probability:.6f}, model {identity.model}")
     for veto in identity.vetoes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -209,12 +210,15 @@ def test_explain_prints_the_waterfall(
         "birth_date",
         "sex",
         "sid",
-        "sum",
         "POSSIBLE",
         "two SIDs of CT",
         load_model().digest,
     ):
         assert word in shown
+    *parts, odds = [float(bits) for bits in re.findall(r"([+-]\d+\.\d\d)", shown)]
+    assert odds == pytest.approx(sum(parts), abs=0.05)
+    promised = float(re.findall(r"probability (\d\.\d+)", shown)[0])
+    assert promised == pytest.approx(1 / (1 + 2.0**-odds), abs=0.01)
 
 
 @pytest.mark.parametrize(
