@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from services.matcher.domain.identity import bulk
-from services.matcher.domain.identity.bound import Bound, Ceilings
+from services.matcher.domain.identity.bound import Bound
+from services.matcher.domain.identity.ceilings import Ceilings
 from services.matcher.domain.identity.compare import compare
 from services.matcher.domain.identity.keys import IDENTIFIER, PASSES, SAME_NAME, filed_under, record_key
 from services.matcher.domain.identity.normalise import Prepared

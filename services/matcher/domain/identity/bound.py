@@ -8,33 +8,25 @@ and weighed. The answers are the same without, by test.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log2
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from services.matcher.domain.identity.compare import _identifiers as identifiers
-from services.matcher.domain.identity.model import Model
+from services.matcher.domain.identity.ceilings import COUNTS, MONTH_DAYS, YEARS, Ceilings, NameCeiling
+from services.matcher.domain.identity.compare import identifiers
 from services.matcher.domain.identity.nicknames import forms_beside
 from services.matcher.domain.identity.normalise import Name, Prepared
-from services.matcher.domain.identity.records import (
-    KINDS,
-    MARKED,
-    SSN4_SHIFT,
-    Column,
-    Flag,
-    Records,
-    birth_digits,
-    mark,
-)
+from services.matcher.domain.identity.records import Records
+from services.matcher.domain.identity.rows import KINDS, MARKED, SEXES, SSN4_SHIFT, Column, Flag, birth_digits, mark
 from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
 
-__all__ = ["Bound", "Ceilings"]
+__all__ = ["Bound"]
 
 _MANY: Final = 48
+"""With more rows than this, a token that comes twice is looked up before it is compared twice."""
 _FEW: Final = 3
 """Fewer records than this are weighed sooner than bounded."""
 _SLACK: Final = 1e-6
@@ -42,104 +34,10 @@ _SLACK: Final = 1e-6
 _NEVER_ALIKE: Final = 0.69
 """Tokens less alike than this (Jaro-Winkler), and three or more slips apart, are at the level "differs"."""
 _MARKS_APART: Final = 2
-_COUNTS: Final = np.array([sum(bool(n >> shift & 0xF) for shift in (0, 4, 8, 12)) for n in range(1 << 16)], np.uint8)
-"""How many groups of four bits are not zero."""
-_YEARS: Final = np.minimum(_COUNTS, 3) << 2
-_MONTH_DAYS: Final = np.array(
-    [min(count, 3) << 4 | (not n & 0xFF00) << 1 | (not n & 0xFF) for n, count in enumerate(_COUNTS.tolist())], np.uint8
-)
-"""What two dates have in common by the bits that differ: digits of the year, then digits, month and day."""
-
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 Rows = NDArray[np.uint32]
-
-
-class NameCeiling(NamedTuple):
-    """The most that parts of one name can be worth beside another name.
-
-    Of surname, given and middle name, by how they compare: some token equal, some token alike, none. as_surname: of the
-    given names taken for surnames, by the first two. cost: what taking them so costs.
-    """
-
-    surname: tuple[float, float, float]
-    given: tuple[float, float, float]
-    middle: tuple[float, float, float]
-    as_surname: tuple[float, float]
-    cost: float
-    most: float
-
-
-class Ceilings:
-    """What the levels of a model are worth at most, as tables that columns can be looked up in."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.births = self._birth_table()
-        # by surname and given name: the most of the levels between agreement and none
-        self._alike = tuple(
-            max(
-                bits for level, bits in model.bits[field].items() if level not in ("exact", "part", "turned", "differs")
-            )
-            for field in ("surname", "given")
-        )
-        self._differs = tuple(model.bits[field]["differs"] for field in ("surname", "given"))
-        self._cost = log2(model.m["surname"][-2] / model.m["surname"][0])
-        agrees, differs = (model.bits["sex"][level] for level in ("agrees", "differs"))
-        # by the sex asked for and the sex on record, each 0 (unknown), 1 or 2
-        self.sexes = np.array([[0.0] * 4, [0.0, agrees, differs, 0.0], [0.0, differs, agrees, 0.0]])
-        # Whoever shares an identifier is found by it, and not bounded: here it is one slip apart at best.
-        self.slips = {kind: max(0.0, model.bits[kind]["near"]) for kind in KINDS if kind != "ssn4"}
-        ssn4 = model.bits["ssn4"]
-        self.ssn4_most = max(ssn4.values())
-        # by how many digits differ, where two may be two exchanged
-        near = max(ssn4["near"], ssn4["differs"])
-        self.ssn4 = np.array([ssn4["agrees"], near, near, ssn4["differs"], ssn4["differs"]])
-
-    def name(self, name: Name) -> NameCeiling:
-        """The most that the weights of compare.py can make of a name."""
-        model, middle_bits = self.model, self.model.bits["middle"]
-        surname = given = middle = (0.0, 0.0, 0.0)
-        as_surname, turned = (0.0, 0.0), 0.0
-        if name.surname:
-            surname = (self._same_surname(name.surname), self._alike[0], self._differs[0])
-        if name.given:
-            near = self._alike[1]
-            frequency = model.given_frequency.get(name.given[0], model.rare)
-            given = (max(near, log2(model.m["given"][0] / frequency)), near, self._differs[1])
-            as_surname = (self._same_surname(name.given), self._alike[0])
-        if len(name.given) > 1:
-            letters = [model.initial_gain.get(token[0], 0.0) for token in name.given[1:]]
-            near = max(middle_bits["near"], middle_bits["initial"] + max(0.0, *letters))
-            middle = (max(near, middle_bits["exact"]), near, middle_bits["differs"])
-        if name.surname and name.given:
-            turned = surname[0] + as_surname[0] + self._cost
-        straight = max(0.0, *surname) + max(0.0, *given) + max(0.0, *middle)
-        return NameCeiling(surname, given, middle, as_surname, self._cost, max(straight, turned))
-
-    def _same_surname(self, tokens: tuple[str, ...]) -> float:
-        model = self.model
-        rarest = min([model.surname_frequency.get(token, model.rare) for token in tokens])
-        whole, part = (log2(model.m["surname"][level] / min(1.0, rarest)) for level in (0, 1))
-        return max(whole, part, self._alike[0])
-
-    def _birth_table(self) -> Floats:
-        """Bits by _YEARS | _MONTH_DAYS of the digits that differ; as if two that do could be two exchanged."""
-        bits = self.model.bits["birth_date"]
-        rarest = max(0.0, -log2(min(self.model.common_births.values(), default=1.0)))
-        table = np.empty(64)
-        for code in range(64):
-            of_year, of_rest, month, day = code >> 2 & 3, code >> 4, code >> 1 & 1, code & 1
-            level = bits["year"] if not of_year else bits["differs"]
-            if (not of_year) + month + day == 2:
-                level = max(level, bits["two_parts"])
-            if of_year + of_rest <= 2:
-                level = max(level, bits["one_digit"], bits["two_digits"])
-            if of_year + of_rest == 0:
-                level = max(level, bits["exact"] + rarest)
-            table[code] = level
-        return table
 
 
 class Bound:
@@ -197,14 +95,14 @@ class Bound:
         if len(birth) != 8:
             return np.full(len(column), partial if len(birth) in (4, 6) else max(bits.values()))
         apart = column ^ np.uint32(birth_digits(birth))
-        found: Floats = self._ceilings.births[_YEARS[apart >> np.uint32(16)] | _MONTH_DAYS[apart & np.uint32(0xFFFF)]]
+        found: Floats = self._ceilings.births[YEARS[apart >> np.uint32(16)] | MONTH_DAYS[apart & np.uint32(0xFFFF)]]
         exchanged = birth_digits(birth[:4] + birth[6:] + birth[4:6])
         found[column == np.uint32(exchanged)] = max(bits["swapped"], bits["exact"])
         found[(column & np.uint32(0xFF)) == 0] = partial
         return found
 
     def _sexes(self, flags: Rows) -> Floats:
-        asked = {"": 0, "M": int(Flag.MALE), "F": int(Flag.FEMALE)}[self._person.sex]
+        asked = SEXES[self._person.sex]
         found: Floats = self._ceilings.sexes[asked][flags & np.uint32(3)]
         return found
 
@@ -215,7 +113,7 @@ class Bound:
         if len(mine) > 1:
             return np.where((flags & Flag.SSN4) != 0, max(0.0, self._ceilings.ssn4_most), 0.0)
         theirs = flags >> np.uint32(SSN4_SHIFT)
-        bits = self._ceilings.ssn4[_COUNTS[theirs ^ np.uint32(mine[0])]]
+        bits = self._ceilings.ssn4[COUNTS[theirs ^ np.uint32(mine[0])]]
         several = np.where((flags & Flag.SSN4) != 0, self._ceilings.ssn4_most, 0.0)
         return np.where(theirs != 0, bits, several)
 

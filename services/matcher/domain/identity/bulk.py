@@ -27,7 +27,8 @@ from services.matcher.domain.identity.keys import (
 )
 from services.matcher.domain.identity.normalise import Prepared
 from services.matcher.domain.identity.postings import Entries, entries
-from services.matcher.domain.identity.records import SSN4_SHIFT, Column, Flag, Records
+from services.matcher.domain.identity.records import Records
+from services.matcher.domain.identity.rows import SSN4_SHIFT, Column, Flag
 from services.matcher.domain.identity.vocabulary import Vocabulary
 
 __all__ = ["file_all"]

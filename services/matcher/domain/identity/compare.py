@@ -12,7 +12,7 @@ from services.matcher.domain.identity.model import Model
 from services.matcher.domain.identity.nicknames import related
 from services.matcher.domain.identity.normalise import Name, Prepared, phonetic
 
-__all__ = ["Weight", "compare", "relatives", "says_the_sex", "token_level"]
+__all__ = ["Weight", "compare", "identifiers", "relatives", "says_the_sex", "token_level"]
 
 
 class Weight(NamedTuple):
@@ -198,7 +198,7 @@ def _birth_level(a: str, b: str) -> str:
     return "year" if year else "differs"
 
 
-def _identifiers(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
+def identifiers(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
     """Identifiers of one kind and issuer: agree if any of them do, near if any is one slip of the finger away."""
     best: dict[str, Weight] = {}
     for mine in a.ids:
@@ -291,4 +291,4 @@ def compare(a: Prepared, b: Prepared, model: Model) -> list[Weight]:
     family = relatives(weights, model)
     if family is not None:
         weights.append(family)
-    return weights + _identifiers(a, b, model) if a.ids and b.ids else weights
+    return weights + identifiers(a, b, model) if a.ids and b.ids else weights

@@ -10,10 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
-from enum import IntEnum, IntFlag
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -22,47 +19,10 @@ from numpy.typing import NDArray
 
 from services.matcher.domain.identity.normalise import Id, Name, Prepared
 from services.matcher.domain.identity.postings import MAX_RECORDS
-from services.matcher.domain.identity.vocabulary import NO_TOKEN, Vocabulary
+from services.matcher.domain.identity.rows import KINDS, SEXES, SSN4_SHIFT, Column, Flag, birth_of, row_of
+from services.matcher.domain.identity.vocabulary import Vocabulary
 
-__all__ = ["KINDS", "MARKED", "SSN4_SHIFT", "Column", "Flag", "Records", "Stored", "birth_digits", "mark"]
-
-
-class Column(IntEnum):
-    """The columns of a row. Dates as in `birth_digits`, tokens as in the vocabulary.
-
-    ALIAS: a row of its own with the second name, its columns SURNAME to GIVEN2 filled; 0 for none.
-    MARKS: eight bits for each kind of `MARKED` (`mark`), 0 where there is no identifier of it or more than one.
-    """
-
-    BIRTH = 0
-    BIRTH2 = 1
-    FLAGS = 2
-    SURNAME = 3
-    SURNAME2 = 4
-    GIVEN = 5
-    GIVEN2 = 6
-    ALIAS = 7
-    MARKS = 8
-
-
-class Flag(IntFlag):
-    """MORE_…: there are names or dates that the row does not show. WHOLE: the person is encoded whole.
-
-    The rest are kinds of identifiers that there are.
-
-    The upper half of FLAGS is the SSN4, a digit in each four bits, where there is one only.
-    """
-
-    MALE = 1
-    FEMALE = 2
-    MORE_NAMES = 4
-    MORE_BIRTHS = 8
-    WHOLE = 512
-    SSN4 = 16
-    AGENCY_LOCAL = 32
-    A_NUMBER = 64
-    SID = 128
-    UCN = 256
+__all__ = ["Records", "Stored"]
 
 
 class Stored(NamedTuple):
@@ -93,57 +53,12 @@ _LENGTH: Final = 3
 _SLOT: Final = 8
 """Bytes; encoded records take whole slots, so that what one leaves another can use."""
 _PADDING: Final = [bytes(-length % _SLOT) for length in range(_SLOT)]
-_SEX: Final = {"": 0, "M": int(Flag.MALE), "F": int(Flag.FEMALE)}
-_KINDS: Final = ("ssn4", "agency_local", "a_number", "sid", "ucn")
+_KINDS: Final = tuple(KINDS)
 _PLACE: Final = {kind: place for place, kind in enumerate(_KINDS)}
-KINDS: Final = {kind: int(Flag[kind.upper()]) for kind in _KINDS}
-"""The flag of each kind of identifier."""
-MARKED: Final = ("agency_local", "a_number", "sid", "ucn")
-_MARK_SHIFT: Final = {kind: 8 * place for place, kind in enumerate(MARKED)}
-SSN4_SHIFT: Final = 16
-_SSN4: Final = int(Flag.SSN4)
-_SEXES: Final = ("", "M", "F")
-_MORE_NAMES: Final = int(Flag.MORE_NAMES)
-_MORE_BIRTHS: Final = int(Flag.MORE_BIRTHS)
+_SEXES: Final = tuple(SEXES)
 _NOT_SHOWN: Final = int(Flag.WHOLE)
 _WIDTH: Final = len(Column)
 _FLAGS: Final = int(Column.FLAGS)
-
-Row = tuple[int, int, int, int, int, int, int, int, int]
-
-
-def mark(issuer: str, value: str) -> int:
-    """Eight bits, which digits occur: at most two of them differ for two values of one issuer that are a slip apart."""
-    bits = (
-        ("0" in value) | ("1" in value) << 1 | ("2" in value) << 2 | ("3" in value) << 3
-        | ("4" in value) << 4 | ("5" in value) << 5 | ("6" in value) << 6 | ("7" in value) << 7
-    )  # fmt: skip
-    return bits ^ _issuer(issuer)
-
-
-@lru_cache(maxsize=1 << 12)
-def _issuer(issuer: str) -> int:
-    return crc32(issuer.encode()) & 0xFF
-
-
-@lru_cache(maxsize=1 << 16)
-def birth_digits(birth: str) -> int:
-    """YYYYMMDD with a digit in each four bits, zeros for what is not known: two dates differ where their bits do."""
-    return int(birth[:8].ljust(8, "0"), 16)
-
-
-@lru_cache(maxsize=1 << 16)
-def _birth(digits: int) -> str:
-    """What `birth_digits` was made from, where that was a date or part of one."""
-    birth = f"{digits:08x}"
-    return birth if digits & 0xFF else birth[:6] if digits & 0xFF00 else birth[:4]
-
-
-@lru_cache(maxsize=1 << 16)
-def _digits(birth: str) -> tuple[int, bool]:
-    """`birth_digits`, and whether they tell all that there is to tell."""
-    digits = birth_digits(birth)
-    return digits, _birth(digits) == birth
 
 
 class Records:
@@ -154,7 +69,6 @@ class Records:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._known = vocabulary.numbers.get
         self.rows = np.zeros((64, _WIDTH), np.uint32)
         self.alive = np.zeros(64, np.bool_)
         self._places = np.zeros(64, np.uint32)
@@ -174,7 +88,7 @@ class Records:
         """Keep a record under a number that is free."""
         number = self._new_number()
         alias = self._new_number() if len(person.names) > 1 else 0
-        row, second = self._digest(person, alias)
+        row, second = row_of(person, alias, self._vocabulary)
         self.rows[number] = row
         if second is not None:
             self.rows[alias] = second
@@ -186,7 +100,7 @@ class Records:
     def stage(self, record_id: str, person: Prepared) -> tuple[int, int]:
         """`put` for one of many, where no number was given back yet; its number and FLAGS. Ends with `settle`."""
         number = self._used + len(self._staged_places)
-        row, second = self._digest(person, number + 1)
+        row, second = row_of(person, number + 1, self._vocabulary)
         self._staged_rows.extend(row)
         self._staged_places.append(self._write(_encoded(record_id, person, row[_FLAGS])))
         if second is not None:
@@ -206,65 +120,6 @@ class Records:
         self.count += len(numbers)
         self._staged_rows, self._staged_places = array("I"), array("I")
 
-    def _digest(self, person: Prepared, alias: int) -> tuple[Row, Row | None]:
-        """The row of a person, and that of the second name, which goes under the number `alias`."""
-        names, births = person.names, person.births
-        flags = _SEX[person.sex]
-        marks = 0
-        for kind, issuer, value in person.ids:
-            flag = KINDS[kind]
-            if flag == _SSN4:
-                if flags & _SSN4:
-                    flags = flags & ((1 << SSN4_SHIFT) - 1) | _NOT_SHOWN
-                else:
-                    flags |= int(value, 16) << SSN4_SHIFT
-            elif flags & flag:
-                marks &= ~(0xFF << _MARK_SHIFT[kind])
-            else:
-                marks |= mark(issuer, value) << _MARK_SHIFT[kind]
-            flags |= flag
-        first = second = call = middle = 0
-        other: Row | None = None
-        if names:
-            first, second, call, middle, more = self._tokens(names[0])
-            if len(names) > 1:
-                one, two, three, four, beyond = self._tokens(names[1])
-                other = (0, 0, 0, one, two, three, four, 0, 0)
-                more = more or beyond or len(names) > 2
-            if more:
-                flags |= _MORE_NAMES | _NOT_SHOWN
-        birth = birth2 = 0
-        if births:
-            birth, shown = _digits(births[0])
-            if len(births) > 1:
-                birth2, shown2 = _digits(births[1])
-                shown = shown and shown2 and len(births) == 2
-                if len(births) > 2:
-                    flags |= _MORE_BIRTHS
-            if not shown:
-                flags |= _NOT_SHOWN
-        if other is None:
-            alias = 0
-        return (birth, birth2, flags, first, second, call, middle, alias, marks), other
-
-    def _tokens(self, name: Name) -> tuple[int, int, int, int, bool]:
-        """Two surname tokens, two given names, and whether there are more."""
-        surname, given = name
-        known, number = self._known, self._vocabulary.number
-        more = False
-        first = second = call = middle = NO_TOKEN
-        if surname:
-            first = known(surname[0]) or number(surname[0])
-            if len(surname) > 1:
-                second = known(surname[1]) or number(surname[1])
-                more = len(surname) > 2
-        if given:
-            call = known(given[0]) or number(given[0])
-            if len(given) > 1:
-                middle = known(given[1]) or number(given[1])
-                more = more or len(given) > 2
-        return first, second, call, middle, more
-
     def get(self, number: int) -> Stored:
         """The record of a number that is alive."""
         row = self.rows[number].tolist()
@@ -283,7 +138,7 @@ class Records:
             ids.sort()
         person = Prepared(
             names=self._names(row),
-            births=tuple([_birth(digits) for digits in row[: Column.FLAGS] if digits]),
+            births=tuple([birth_of(digits) for digits in row[: Column.FLAGS] if digits]),
             sex=_SEXES[flags & 3],
             ids=tuple(ids),
             suffixes=brief.suffixes,

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from contracts.types.common import Tier
 from contracts.types.person import Person
-from services.matcher.domain.identity.bound import Bound, Ceilings
+from services.matcher.domain.identity.bound import Bound
 from services.matcher.domain.identity.bulk import file_all
+from services.matcher.domain.identity.ceilings import Ceilings
 from services.matcher.domain.identity.compare import compare
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex
 from services.matcher.domain.identity.keys import IDENTIFIER, SAME_NAME, Pass, filed_under, looked_under, record_key
