@@ -160,13 +160,13 @@ def test_a_stack_whose_record_is_lost_is_stopped_all_the_same(dev_stack: DevStac
 
 
 PARENT = """
-import signal, sys, time
+import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born with it ignored
 from deploy.devstack.supervisor import ephemeral
 with ephemeral(Path(sys.argv[1]), sys.argv[2], jar_cache=Path(sys.argv[3])) as info:
     print(info.kafka_bootstrap_servers, flush=True)
-    time.sleep(600)
+    signal.pause()
 """
 
 

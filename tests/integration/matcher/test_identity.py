@@ -20,7 +20,7 @@ from contracts.ids import detainer_id, episode_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Conflict, RetractionReason, Review, ReviewStatus, Stage
 from contracts.types.custody import Booked
-from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
+from contracts.types.detainer import Detainer, DetainerState
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName, Sex
 from deploy.demo.processes import ProcessGroup, ServiceProcess
 from deploy.demo.system import ApiError, call
@@ -30,9 +30,9 @@ from services.matcher.domain.identity.model import encode
 from services.matcher.identity_model import load_model
 from tests.integration.matcher.test_restart import committed
 from tests.support.kafka import fresh_topics
+from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, detainer
 
 TOKEN = "search-token-of-tests"
-FACILITY, AGENCY, BOOKING = "CTHRTFD00", "MAICE0001", "B-1"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EPISODE = episode_id(FACILITY, BOOKING)
 WHO = Person(
@@ -53,24 +53,6 @@ def bootstrap(stack: StackInfo) -> str:
 def group(tmp_path: Path) -> Iterator[ProcessGroup]:
     with ProcessGroup(tmp_path) as processes:
         yield processes
-
-
-def _detainer(reference: str, state: DetainerState = DetainerState.ACTIVE, who: Person = WHO) -> Detainer:
-    ended = state is not DetainerState.ACTIVE
-    at = START.replace(hour=1) if ended else START
-    return Detainer(
-        detainer_id=detainer_id(AGENCY, reference),
-        agency=AGENCY,
-        agency_reference=reference,
-        type=DetainerType.OUT_OF_STATE_WARRANT,
-        intent=Intent.HOLD,
-        state=state,
-        person=who,
-        lodged_at=START,
-        occurred_at=at,
-        accepted_at=at,
-        ended_at=at if ended else None,
-    )
 
 
 async def _send(bootstrap: str, detainers: Sequence[Detainer] = (), bookings: Sequence[Booked] = ()) -> None:
@@ -111,7 +93,7 @@ async def test_an_operator_searches_a_running_matcher(
     assert _search(matcher) == []
     one, other = detainer_id(AGENCY, "D-1"), detainer_id(AGENCY, "D-2")
     typo = msgspec.structs.replace(WHO, names=[PersonName(surname="Umberqiull", given="Halvessine")])
-    await _send(bootstrap, [_detainer("D-1"), _detainer("D-2", who=typo)], [_booked()])
+    await _send(bootstrap, [detainer(0, who=WHO), detainer(0, who=typo, reference="D-2")], [_booked()])
     everything = {("detainer", one, "PROBABLE"), ("detainer", other, "PROBABLE"), ("episode", EPISODE, "PROBABLE")}
     assert wait_until(lambda: set(_search(matcher)) == everything, seconds=20), _search(matcher)
 
@@ -132,7 +114,7 @@ async def test_an_operator_searches_a_running_matcher(
         assert not [secret for secret in ("umberq", "halvessine", "1984-07-19") if secret in text.casefold()]
 
     # Superseded: another detainer has taken its place, and it is met no more.
-    await _send(bootstrap, [_detainer("D-1", DetainerState.SUPERSEDED)])
+    await _send(bootstrap, [detainer(0, DetainerState.SUPERSEDED, changed=1, who=WHO)])
     assert wait_until(lambda: set(_search(matcher)) == everything - {("detainer", one, "PROBABLE")}, seconds=20)
 
     for token in ("", "another"):
@@ -159,7 +141,7 @@ async def test_another_model_takes_effect_at_a_restart(
     """ADR 11: what the old model told is taken back by the new one, and comes again when that goes."""
     strict = tmp_path / "strict.json"
     strict.write_bytes(encode(msgspec.structs.replace(load_model(), version="strict", probable=1.0)))
-    await _send(bootstrap, [_detainer("D-1")], [_booked()])
+    await _send(bootstrap, [detainer(0, who=WHO)], [_booked()])
 
     def versions() -> list[tuple[int, Stage]]:
         return [(c.version, c.stage) for c in conflicts()]
