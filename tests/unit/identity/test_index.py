@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from services.matcher.domain.identity import bulk
+from services.matcher.domain.identity import bulk, postings, weighed
 from services.matcher.domain.identity.bound import Bound
 from services.matcher.domain.identity.ceilings import Ceilings
 from services.matcher.domain.identity.compare import compare
@@ -95,8 +95,6 @@ def test_the_order_of_records_and_churn_change_no_answer() -> None:
 
 
 def test_a_long_life_of_changes_ends_as_a_fresh_index_and_gives_numbers_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.matcher.domain.identity import postings, weighed
-
     monkeypatch.setattr(postings, "_FRESH", 64)
     monkeypatch.setattr(postings, "_STEP", 48)
     monkeypatch.setattr(postings, "_LARGE", 100)
@@ -119,6 +117,19 @@ def test_a_long_life_of_changes_ends_as_a_fresh_index_and_gives_numbers_back(mon
                 assert index.find(there[someone]) == fresh.find(there[someone])
     # 300 live at most, a second name each; the rest are waiting for a sweep
     assert index.numbers_used < 2500
+
+
+@pytest.mark.parametrize("step", [48, 150, 250, 400, 900])
+def test_replacing_for_ever_uses_no_more_numbers(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr(postings, "_FRESH", 64)
+    monkeypatch.setattr(postings, "_STEP", step)
+    monkeypatch.setattr(weighed, "_PURGE_BEYOND", 40)
+    rng = Random(12)
+    index = filled(town(50, 13))
+    for _ in range(4000):
+        index.put(f"r{rng.randrange(50)}", anyone(rng))
+    # 50 live, with a second name each at most; as many and forty more wait for a sweep, and again while one goes on
+    assert index.numbers_used < 400
 
 
 def test_add_replace_and_remove_are_seen_at_once() -> None:

@@ -82,10 +82,10 @@ class _Merge:
         self._filled = 0
         self.done: Entries | None = None
 
-    def step(self, alive: NDArray[np.bool_], budget: int = _STEP) -> None:
+    def step(self, alive: NDArray[np.bool_]) -> None:
         first, start = self.runs[0].entries, self._at[0]
         # The largest run sets how far this step goes; keys are hashes, so the others have their share of it.
-        take = max(1, budget * len(first) // max(1, len(self._out)))
+        take = max(1, _STEP * len(first) // max(1, len(self._out)))
         last = start + take >= len(first)
         parts = []
         for number, run in enumerate(self.runs):
@@ -124,8 +124,8 @@ class Postings:
         """Take over a sorted array as the only one."""
         self._runs, self._fresh, self._fresh_count, self._merge = [_Run(run)], {}, 0, None
 
-    def add(self, keys: Iterable[int], number: int, alive: NDArray[np.bool_]) -> None:
-        """File a record under these keys (64 bits). alive: for the merging that is done on the way."""
+    def add(self, keys: Iterable[int], number: int) -> None:
+        """File a record under these keys (64 bits). Whoever adds calls `work` too."""
         fresh = self._fresh
         for key in keys:
             cut = key & _KEY
@@ -140,16 +140,15 @@ class Postings:
         if self._fresh_count >= _FRESH:
             self._runs.append(_Run(self._sorted_fresh()))
             self._fresh, self._fresh_count = {}, 0
-        self.work(alive)
 
-    def work(self, alive: NDArray[np.bool_], budget: int = _STEP) -> bool:
+    def work(self, alive: NDArray[np.bool_]) -> bool:
         """Merge a little, if there is anything to merge; True when a purge has come to its end."""
         if self._merge is None:
             worth = self._worth_merging()
             if not worth:
                 return False
             self._merge = _Merge(worth)
-        self._merge.step(alive, budget)
+        self._merge.step(alive)
         if self._merge.done is None:
             return False
         merged = self._merge.runs

@@ -87,7 +87,7 @@ class WeighedIndex(IdentityIndex):
                 return
             self._forget(known)
         number = self._records.put(record_id, person)
-        self._postings.add([*filed_under(person), record_key(record_id)], number, self._records.alive)
+        self._postings.add([*filed_under(person), record_key(record_id)], number)
         self._sweep()
 
     def remove(self, record_id: str) -> None:
