@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-__all__ = ["conflict_id", "delivery_id", "detainer_id", "episode_id", "notice_id", "reject_id", "review_id"]
+__all__ = [
+    "breaker_id",
+    "conflict_id",
+    "decision_id",
+    "delivery_id",
+    "detainer_id",
+    "episode_id",
+    "notice_id",
+    "reject_id",
+    "review_id",
+]
 
 # ASCII unit separator. Each id has a fixed count of parts, of which one at most (a booking number, an agency's own
 # reference, a source) is free text that could hold it; so ("a", "bc") never meets ("ab", "c").
@@ -47,6 +57,16 @@ def conflict_id(detainer: str, episode: str) -> str:
 def review_id(detainer: str, episode: str) -> str:
     """The one review of a (detainer, custody episode) pair."""
     return _derive("rev", detainer, episode)
+
+
+def decision_id(review: str, version: int, decision: str, reviewer: str) -> str:
+    """What one reviewer decided on one version of a review: the same decision, sent again, is the same."""
+    return _derive("dec", review, str(version), decision, reviewer)
+
+
+def breaker_id(facility: str, tripped_at: str) -> str:
+    """The breaker that stopped a facility's feed at `tripped_at` (RFC 3339, in UTC)."""
+    return _derive("brk", facility, tripped_at)
 
 
 def notice_id(conflict: str, version: int, recipient: str) -> str:

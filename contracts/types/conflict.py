@@ -14,6 +14,7 @@ from contracts.types.common import (
     Contract,
     Instant,
     ShortText,
+    Text,
     Tier,
     Version,
 )
@@ -22,16 +23,20 @@ from contracts.types.detainer import DetainerType, Intent
 from contracts.types.person import Person
 
 __all__ = [
+    "Alert",
     "Cause",
     "Conflict",
     "ConflictDetainer",
     "ConflictEpisode",
     "CustodyStatus",
+    "Decision",
     "Evidence",
     "Identity",
     "Release",
     "RetractionReason",
     "Review",
+    "ReviewDecision",
+    "ReviewOutcome",
     "ReviewSide",
     "ReviewStatus",
     "Stage",
@@ -71,10 +76,28 @@ class RetractionReason(StrEnum):
 
     DETAINER_LIFTED = "detainer_lifted"
     DETAINER_WITHDRAWN = "detainer_withdrawn"
+    DETAINER_EXPIRED = "detainer_expired"
+    DETAINER_DECLINED = "detainer_declined"
+    DETAINER_SUPERSEDED = "detainer_superseded"
     DETAINER_ENDED = "detainer_ended"
     IDENTITY_CHANGED = "identity_changed"
+    IDENTITY_REJECTED = "identity_rejected"
     BOOKING_VOIDED = "booking_voided"
     CUSTODY_CORRECTED = "custody_corrected"
+
+
+class Alert(StrEnum):
+    """What time alone has brought about, beside the stage. Told to the agency and to the facility (rules 15, 20)."""
+
+    DETAINER_EXPIRES = "detainer_expires"
+    OVER_DETENTION = "over_detention"
+
+
+class Decision(StrEnum):
+    """What a reviewer says of a hit: it is the person, or it is not."""
+
+    CONFIRM = "confirm"
+    REJECT = "reject"
 
 
 class Evidence(Contract, kw_only=True, frozen=True):
@@ -89,6 +112,7 @@ class Identity(Contract, kw_only=True, frozen=True):
     """How sure it is that the person in custody is the person of the detainer, and why.
 
     `model` names what decided (G7). A veto caps the tier at POSSIBLE and is listed here; it never hides a hit.
+    `reviewed`: a person decided on just this evidence; confirmed by one, a POSSIBLE hit is told as PROBABLE.
     """
 
     tier: Tier
@@ -96,6 +120,7 @@ class Identity(Contract, kw_only=True, frozen=True):
     probability: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     evidence: list[Evidence] = []
     vetoes: list[ShortText] = []
+    reviewed: Decision | None = None
 
 
 class ConflictDetainer(Contract, kw_only=True, frozen=True):
@@ -116,18 +141,23 @@ class ConflictEpisode(Contract, kw_only=True, frozen=True):
 
 
 class Release(Contract, kw_only=True, frozen=True):
-    """The end of custody that makes the conflict: scheduled, or come about."""
+    """The end of custody that makes the conflict: scheduled, or come about.
+
+    `inferred`: nobody reported it (rule 10). `inferred_stands`: and nothing has contradicted it for as long as the
+    operator has set.
+    """
 
     scheduled_for: Instant | None = None
     released_at: Instant | None = None
     reason: ReleaseReason | None = None
     released_to: Code | None = None
     inferred: bool = False
+    inferred_stands: bool = False
     to_facility: Code | None = None
 
 
 class Cause(Contract, kw_only=True, frozen=True):
-    """The input that led to this version: a custody event or a detainer version.
+    """The input that led to this version: a custody event, a detainer version, a review decision, or time (a timer).
 
     `accepted_at` is when ingest took it; from there the end-to-end age runs.
     """
@@ -157,6 +187,8 @@ class Conflict(Contract, kw_only=True, frozen=True):
     release: Release | None = None
     retraction: RetractionReason | None = None
     closed_because: Annotated[str, Meta(pattern=r"^(handed_over|custody_assumed|died)\Z")] | None = None
+    alerts: list[Alert] = []
+    hold_until: Annotated[Instant, Meta(description="When an immigration hold runs out: 8 CFR 287.7(d).")] | None = None
     custody_assumed_at: Annotated[Instant, Meta(description="When the lodging agency reported custody.")] | None = None
     time_to_custody_s: (
         Annotated[float, Meta(ge=0, description="Seconds from the release to the lodging agency's custody.")] | None
@@ -165,6 +197,8 @@ class Conflict(Contract, kw_only=True, frozen=True):
 
 class ReviewStatus(StrEnum):
     OPEN = "open"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
 
 
@@ -176,10 +210,31 @@ class ReviewSide(Contract, kw_only=True, frozen=True):
     person: Person
 
 
+EvidenceId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{32}\Z",
+        description="Names the evidence of a hit: what was compared, how it came out, and the vetoes.",
+    ),
+]
+DecisionId = Annotated[str, Meta(pattern=r"^dec_[a-z2-7]{24}\Z")]
+
+
+class ReviewOutcome(Contract, kw_only=True, frozen=True):
+    """What was decided, by whom and why."""
+
+    decision_id: DecisionId
+    decision: Decision
+    reason: Text
+    reviewer: ShortText
+    decided_at: Instant
+
+
 class Review(Contract, kw_only=True, frozen=True):
     """A hit that is only POSSIBLE: a person decides, and nothing leaves until then.
 
-    WITHDRAWN: the ground has gone (detainer lifted, booking voided, identity changed) before anyone decided.
+    CONFIRMED, REJECTED: a person decided, on the evidence that `evidence_id` names. Other evidence opens it again.
+    WITHDRAWN: the ground has gone (detainer lifted, booking voided, identity changed).
     """
 
     review_id: ReviewId
@@ -191,5 +246,23 @@ class Review(Contract, kw_only=True, frozen=True):
     detainer_side: ReviewSide
     custody_side: ReviewSide
     identity: Identity
+    evidence_id: EvidenceId
     cause: Cause
+    decided_at: Instant
+    outcome: ReviewOutcome | None = None
+
+
+class ReviewDecision(Contract, kw_only=True, frozen=True):
+    """A reviewer's decision on one version of a review. It holds for the evidence that the reviewer saw, and for no
+    other; of two on the same evidence the newest by (decided_at, decision_id) counts."""
+
+    decision_id: DecisionId
+    review_id: ReviewId
+    version: Annotated[Version, Meta(description="Version of the review that the reviewer saw.")]
+    evidence_id: EvidenceId
+    detainer_id: DetainerId
+    episode_id: EpisodeId
+    decision: Decision
+    reason: Text
+    reviewer: ShortText
     decided_at: Instant

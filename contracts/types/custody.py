@@ -18,7 +18,7 @@ from contracts.types.common import (
     SourceId,
     within_years,
 )
-from contracts.types.person import Person
+from contracts.types.person import Identifier, Person
 
 __all__ = [
     "Booked",
@@ -28,12 +28,14 @@ __all__ = [
     "ElsewherePlace",
     "Escaped",
     "HeldElsewhere",
+    "Merged",
     "ReleaseCancelled",
     "ReleaseReason",
     "ReleaseScheduled",
     "Released",
     "Returned",
     "Transferred",
+    "Unmerged",
     "Updated",
     "Voided",
 ]
@@ -154,6 +156,23 @@ class Died(_CustodyEvent, tag="died", kw_only=True, frozen=True):
     """Death in custody; it ends everything (rule 6)."""
 
 
+class Merged(_CustodyEvent, tag="merged", kw_only=True, frozen=True):
+    """Two records of one person were found to be one: identifier `absorbed` lives on as `surviving` (rule 3).
+
+    Both are of one kind and issuer. From then on the person of this booking has both, whichever was reported.
+    """
+
+    absorbed: Identifier
+    surviving: Identifier
+
+
+class Unmerged(_CustodyEvent, tag="unmerged", kw_only=True, frozen=True):
+    """The merge of these two identifiers was wrong and is taken back (rule 3)."""
+
+    absorbed: Identifier
+    surviving: Identifier
+
+
 class Voided(_CustodyEvent, tag="voided", kw_only=True, frozen=True):
     """Takes back one named event of the same booking (rule 8)."""
 
@@ -175,5 +194,7 @@ CustodyEvent: TypeAlias = (
     | Returned
     | Escaped
     | Died
+    | Merged
+    | Unmerged
     | Voided
 )

@@ -13,6 +13,7 @@ from contracts.types.person import Person
 __all__ = [
     "Amend",
     "CustodyAssumed",
+    "Decline",
     "Detainer",
     "DetainerCommand",
     "DetainerState",
@@ -20,6 +21,7 @@ __all__ = [
     "Intent",
     "Lift",
     "Lodge",
+    "Supersede",
     "Withdraw",
 ]
 
@@ -61,7 +63,7 @@ class Detainer(Contract, kw_only=True, frozen=True):
     """One version of a detainer, whole. NIEM j:DetainerNotificationRequest.
 
     The newest by (occurred_at, sequence) is the detainer as it stands. `accepted_at` is when ingest took this
-    version, and the start of its end-to-end age.
+    version, and the start of its end-to-end age. Once `expires_at` has passed it is over, whatever `state` says.
     """
 
     detainer_id: Annotated[str, Meta(pattern=r"^det_[a-z2-7]{24}\Z")]
@@ -78,6 +80,7 @@ class Detainer(Contract, kw_only=True, frozen=True):
     expires_at: Instant | None = None
     ended_at: Instant | None = None
     end_reason: ShortText | None = None
+    superseded_by: AgencyReference | None = None
 
 
 class _Command(Contract, tag_field="action", kw_only=True, frozen=True):
@@ -124,4 +127,16 @@ class CustodyAssumed(_Command, tag="custody_assumed", kw_only=True, frozen=True)
     """The lodging agency has the person in its custody since `occurred_at`; open conflicts close."""
 
 
-DetainerCommand: TypeAlias = Lodge | Amend | Lift | Withdraw | CustodyAssumed
+class Decline(_Command, tag="decline", kw_only=True, frozen=True):
+    """The facility has answered that it does not honour the detainer; the agency's record says so."""
+
+    reason: ShortText | None = None
+
+
+class Supersede(_Command, tag="supersede", kw_only=True, frozen=True):
+    """Another detainer of the agency takes this one's place: `by` is its reference (a new form I-247A, say)."""
+
+    by: AgencyReference
+
+
+DetainerCommand: TypeAlias = Lodge | Amend | Lift | Withdraw | CustodyAssumed | Decline | Supersede

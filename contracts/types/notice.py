@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from contracts.types.common import Code, Contract, Instant, ShortText, Version
 from contracts.types.conflict import (
+    Alert,
     ConflictDetainer,
     ConflictEpisode,
     ConflictId,
@@ -42,6 +43,8 @@ class NoticeData(Contract, kw_only=True, frozen=True):
     previous_stage: Stage | None = None
     release: Release | None = None
     retraction: RetractionReason | None = None
+    alerts: list[Alert] = []
+    hold_until: Instant | None = None
 
 
 class Notice(Contract, kw_only=True, frozen=True):

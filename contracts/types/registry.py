@@ -105,13 +105,15 @@ class Source(Contract, tag_field="kind", tag="source", kw_only=True, frozen=True
     """Who may speak to Sallyport, and for whom. Only the SHA-256 of an API key is kept, in hexadecimal.
 
     Two hashes at once allow a key to be rotated without a gap. `facilities`: may publish their custody events
-    and rosters. `agency`: may lodge its detainers, and reads its notices and subscriptions.
+    and rosters. `agency`: may lodge its detainers, and reads its notices and subscriptions. `reviewer`: reads every
+    review and decides.
     """
 
     id: SourceId
     key_sha256: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]], Meta(max_length=4)]
     facilities: Annotated[list[Code], Meta(max_length=2000)] = []
     agency: Code | None = None
+    reviewer: bool = False
     active: bool = True
 
 

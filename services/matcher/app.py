@@ -9,9 +9,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faststream.kafka import KafkaBroker
 
 from services.matcher.adapters.changelog import STATE_TOPIC
+from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.records import CONFLICTS_TOPIC, REVIEWS_TOPIC
+from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.api.search import MAX_BODY_BYTES, SearchApi
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.identity.weighed import WeighedEngine
@@ -50,6 +52,8 @@ class MatcherService:
         self._ownership = Ownership(
             settings,
             self._book,
+            store=KafkaStateLog(settings, settings.group_id),
+            clock=SystemClock(),
             consumer=self._custody_consumer,
             spawn=stop.spawn,
             book_ready=self._book_ready,

@@ -11,11 +11,13 @@ from contracts.ids import detainer_id
 from contracts.types.detainer import (
     Amend,
     CustodyAssumed,
+    Decline,
     Detainer,
     DetainerCommand,
     DetainerState,
     Lift,
     Lodge,
+    Supersede,
     Withdraw,
 )
 from services.ingest.domain.refusal import Refused
@@ -115,6 +117,11 @@ def _next(command: DetainerCommand, current: Detainer, now: datetime) -> Detaine
             return _ended(command, current, now, DetainerState.WITHDRAWN, command.reason)
         case CustodyAssumed():
             return _ended(command, current, now, DetainerState.CUSTODY_ASSUMED, None)
+        case Decline():
+            return _ended(command, current, now, DetainerState.DECLINED, command.reason)
+        case Supersede():
+            ended = _ended(command, current, now, DetainerState.SUPERSEDED, None)
+            return msgspec.structs.replace(ended, superseded_by=command.by)
 
 
 def _ended(

@@ -6,6 +6,7 @@ that whoever reads them committed sees a state that agrees with what was publish
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ __all__ = [
     "decode_progress",
     "encode_episode",
     "encode_progress",
+    "load",
     "load_episode",
 ]
 
@@ -64,6 +66,18 @@ def load_episode(state: PartitionState, value: bytes) -> None:
     for fact in record.facts:
         episode.add(fact)
     state.restore(episode, record.pairs)
+
+
+def load(state: PartitionState, newest: Mapping[bytes, bytes | None], progress: Progress) -> Progress:
+    """Bring `state` up to the newest record of each key; returns the progress among them, else the one given."""
+    for key, value in newest.items():
+        if value is None:
+            continue
+        if key == PROGRESS_KEY:
+            progress = decode_progress(value)
+        else:
+            load_episode(state, value)
+    return progress
 
 
 def encode_progress(progress: Progress) -> bytes:

@@ -12,17 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from services.matcher.adapters.changelog import PROGRESS_KEY, STATE_TOPIC, Progress, encode_episode, encode_progress
+from services.matcher.adapters.changelog import (
+    PROGRESS_KEY,
+    STATE_TOPIC,
+    Progress,
+    encode_episode,
+    encode_progress,
+    load,
+)
+from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.records import conflict_record, custody_input_of, review_record
-from services.matcher.adapters.writer import PartitionWriter, read_state
+from services.matcher.adapters.writer import StateLog, Writer
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.fold import CustodyInput, DetainerInput, Input, ModelInput, evolve
 from services.matcher.domain.partition import PartitionState
@@ -61,6 +68,7 @@ class Parked:
 class Lane:
     """See the module. Made when the partition is assigned; `ask_to_stop` gives it up.
 
+    store: where the partition's state is kept. clock: what time it is.
     book_ready: returns once the book of detainers holds all that was there when this instance started.
     book_position: partition of detainers.v1 -> next offset that is not in the book yet.
     on_restored: called, with the offset of custody.events.v1 to go on from, each time the lane begins to serve.
@@ -72,6 +80,8 @@ class Lane:
         settings: MatcherSettings,
         book: DetainerBook,
         *,
+        store: StateLog,
+        clock: Clock,
         book_ready: Callable[[], Awaitable[None]],
         book_position: Callable[[], dict[int, int]],
         on_restored: Callable[[int, int], None],
@@ -84,6 +94,8 @@ class Lane:
         self.progress = Progress()
         self._settings = settings
         self._book = book
+        self._store = store
+        self._clock = clock
         self._book_ready = book_ready
         self._book_position = book_position
         self._on_restored = on_restored
@@ -109,7 +121,7 @@ class Lane:
         should it not, because the other one is gone again, then it is ours after a while.
         """
         while not self._stopping.is_set():
-            writer = PartitionWriter(self._settings, f"{self._settings.group_id}-{self.partition}")
+            writer = self._store.writer(self.partition)
             try:
                 await self._restore(writer)
                 await self._serve(writer)
@@ -180,8 +192,8 @@ class Lane:
             except TimeoutError:
                 return
 
-    async def _restore(self, writer: PartitionWriter) -> None:
-        started = time.perf_counter()
+    async def _restore(self, writer: Writer) -> None:
+        started = self._clock.elapsed()
         self._on_restoring(self.partition)
         await self._book_ready()
         await writer.start()
@@ -192,9 +204,8 @@ class Lane:
             self.progress, start = Progress(), 0
         self._parked = None
         self._clean = False
-        self.progress, self._state_offset = await read_state(
-            self._settings, self.partition, self._state, self.progress, start
-        )
+        newest, self._state_offset = await self._store.read(self.partition, start)
+        self.progress = load(self._state, newest, self.progress)
         self._clean = True
         self._custody.clear()
         self._room.set()
@@ -207,7 +218,7 @@ class Lane:
         self.serving = True
         self._wake.set()
         self._on_restored(self.partition, self.progress.custody)
-        RESTORE.observe(time.perf_counter() - started)
+        RESTORE.observe(self._clock.elapsed() - started)
         EPISODES.labels(str(self.partition)).set(len(self._state.episodes))
         log.info(
             "partition_restored",
@@ -223,7 +234,7 @@ class Lane:
                 count=len(self._stale),
             )
 
-    async def _serve(self, writer: PartitionWriter) -> None:
+    async def _serve(self, writer: Writer) -> None:
         while not self._stopping.is_set():
             if not self._custody and not self._detainers and not self._stale:
                 self._wake.clear()
@@ -252,11 +263,11 @@ class Lane:
             return DetainerInput(detainer_id)
         return None
 
-    async def _turn(self, writer: PartitionWriter) -> None:
+    async def _turn(self, writer: Writer) -> None:
         """Judge what waits, up to a limit, and publish it."""
         self._idle.clear()
-        started = time.perf_counter()
-        now = datetime.now(UTC)
+        started = self._clock.elapsed()
+        now = self._clock.now()
         self._clean = False
         out: list[OutRecord] = []
         ages: list[datetime] = []
@@ -287,12 +298,12 @@ class Lane:
             for review in outputs.reviews:
                 out.append(review_record(review))
                 REVIEWS.labels(review.status).inc()
-            slice_s = time.perf_counter() - slice_began
+            slice_s = self._clock.elapsed() - slice_began
             if spent + slice_s > self._settings.transaction_judging_s:
                 break
             if slice_s > _BREATH_S:
                 await asyncio.sleep(0)
-                spent, slice_began = spent + slice_s, time.perf_counter()
+                spent, slice_began = spent + slice_s, self._clock.elapsed()
         # While detainers wait, the partition has not been judged against all of them: its progress stays behind.
         detainers = self.progress.detainers if self._detainers else {str(p): o for p, o in self._judged.items()}
         model = self.progress.model if self._stale else self._book.engine.model
@@ -309,12 +320,11 @@ class Lane:
         self._clean = True
         if len(self._custody) < self._settings.inbox_limit:
             self._room.set()
-        _count(counts, ages, time.perf_counter() - started)
+        _count(counts, ages, self._clock.elapsed() - started, self._clock.now())
         EPISODES.labels(str(self.partition)).set(len(state.episodes))
 
 
-def _count(counts: Mapping[str, int], ages: Sequence[datetime], seconds: float) -> None:
-    now = datetime.now(UTC)
+def _count(counts: Mapping[str, int], ages: Sequence[datetime], seconds: float, now: datetime) -> None:
     TRANSACTION.observe(seconds)
     for accepted_at in ages:
         AGE.observe((now - accepted_at).total_seconds())

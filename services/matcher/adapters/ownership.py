@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
+from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.records import detainer_of
+from services.matcher.adapters.writer import StateLog
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import DETAINERS
@@ -26,6 +28,7 @@ log = get_logger(__name__)
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Makes a lane for each partition assigned, and hands each lane what is its own.
 
+    store, clock: as for Lane.
     spawn: runs a lane's coroutine; what it raises fails the process.
     book_ready: returns once the book holds all detainers that were there at the start.
     on_unreadable: keeps a record of detainers.v1 that cannot be read (G1).
@@ -36,6 +39,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         settings: MatcherSettings,
         book: DetainerBook,
         *,
+        store: StateLog,
+        clock: Clock,
         consumer: Callable[[], AIOKafkaConsumer | None],
         spawn: Callable[..., asyncio.Task[None]],
         book_ready: Callable[[], Awaitable[None]],
@@ -43,6 +48,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._settings = settings
         self._book = book
+        self._store = store
+        self._clock = clock
         self._consumer = consumer
         self._spawn = spawn
         self._book_ready = book_ready
@@ -86,6 +93,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 tp.partition,
                 self._settings,
                 self._book,
+                store=self._store,
+                clock=self._clock,
                 book_ready=self._book_ready,
                 book_position=lambda: dict(self._book_position),
                 on_restored=self._resume,

@@ -1,4 +1,4 @@
-"""The transactional writer of one partition, and the reader that brings its state back.
+"""What a lane writes to and is restored from: the transactional writer of one partition, and its changelog.
 
 One transactional id a partition: starting the writer fences every earlier holder, so that an instance that lost
 its partition, and does not know it yet, cannot publish any more (G3).
@@ -8,22 +8,67 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from services.matcher.adapters.changelog import PROGRESS_KEY, STATE_TOPIC, Progress, decode_progress, load_episode
-from services.matcher.domain.partition import PartitionState
+from services.matcher.adapters.changelog import STATE_TOPIC
 from services.platform.errors import BrokerUnavailable, Fenced
 from services.platform.kafka.clients import make_consumer, make_producer
 from services.platform.kafka.outlets import OutRecord
 from services.platform.settings import PlatformSettings
 
-__all__ = ["PartitionWriter", "read_state"]
+__all__ = ["KafkaStateLog", "PartitionWriter", "StateLog", "Writer"]
+
+
+class Writer(Protocol):
+    """Publishes everything of one transaction, or nothing of it."""
+
+    async def start(self) -> None:
+        """Fence whoever held the partition before. Raises Unavailable."""
+
+    async def stop(self) -> None:
+        """Close; a transaction that is open is aborted by the next holder."""
+
+    async def publish(self, records: Sequence[OutRecord]) -> int:
+        """Commit `records` as one transaction; returns the offset after the last one on the state partition.
+
+        Raises:
+            Fenced: another instance holds the partition.
+            Unavailable: it is not known to be committed; the state in memory must not be used any more.
+        """
+
+
+class StateLog(Protocol):
+    """Where the state of partitions is kept. The tests' simulation has one of its own."""
+
+    def writer(self, partition: int) -> Writer:
+        """The writer of a partition, not started."""
+
+    async def read(self, partition: int, start: int) -> tuple[dict[bytes, bytes | None], int]:
+        """The newest committed record of each key from offset `start` on, and the offset up to which was read.
+
+        Call it after the writer has started: then no earlier holder can add to what is read. Raises Unavailable.
+        """
+
+
+class KafkaStateLog:
+    """custody.state.v1."""
+
+    def __init__(self, settings: PlatformSettings, group_id: str) -> None:
+        self._settings = settings
+        self._group_id = group_id
+
+    def writer(self, partition: int) -> Writer:
+        return PartitionWriter(self._settings, f"{self._group_id}-{partition}")
+
+    async def read(self, partition: int, start: int) -> tuple[dict[bytes, bytes | None], int]:
+        return await _read(self._settings, partition, start)
 
 
 class PartitionWriter:
-    """Publishes everything of one transaction, or nothing of it."""
+    """A writer that is a transactional producer."""
 
     def __init__(self, settings: PlatformSettings, transactional_id: str) -> None:
         self._producer: AIOKafkaProducer = make_producer(
@@ -32,7 +77,6 @@ class PartitionWriter:
         self._timeout_s = 3 * settings.kafka_request_timeout_ms / 1000
 
     async def start(self) -> None:
-        """Fence whoever held the partition before. Raises BrokerUnavailable."""
         try:
             await asyncio.wait_for(self._producer.start(), self._timeout_s)
         except (KafkaError, OSError, TimeoutError) as error:
@@ -40,16 +84,9 @@ class PartitionWriter:
             raise BrokerUnavailable("the partition's writer cannot start") from error
 
     async def stop(self) -> None:
-        """Close; a transaction that is open is aborted by the next holder."""
         await self._producer.stop()
 
     async def publish(self, records: Sequence[OutRecord]) -> int:
-        """Commit `records` as one transaction; returns the offset after the last one on the state partition.
-
-        Raises:
-            Fenced: another instance holds the partition.
-            BrokerUnavailable: it is not known to be committed; the state in memory must not be used any more.
-        """
         try:
             return await asyncio.wait_for(self._publish(records), self._timeout_s)
         except ProducerFenced as error:
@@ -79,19 +116,7 @@ class PartitionWriter:
         return offset + 1
 
 
-async def read_state(
-    settings: PlatformSettings, partition: int, state: PartitionState, progress: Progress, start: int
-) -> tuple[Progress, int]:
-    """Apply the committed changelog of a partition from offset `start` on to `state`.
-
-    Call it after the writer has started: then no earlier holder can add to what is read.
-
-    Returns:
-        The progress as it stands, and the offset up to which the changelog was read.
-
-    Raises:
-        BrokerUnavailable: the changelog cannot be read.
-    """
+async def _read(settings: PlatformSettings, partition: int, start: int) -> tuple[dict[bytes, bytes | None], int]:
     consumer = make_consumer(settings, fetch_max_wait_ms=50, max_partition_fetch_bytes=8 * 1024 * 1024)
     tp = TopicPartition(STATE_TOPIC, partition)
     newest: dict[bytes, bytes | None] = {}
@@ -111,11 +136,4 @@ async def read_state(
         raise BrokerUnavailable(f"custody.state.v1/{partition} cannot be read: {type(error).__name__}") from error
     finally:
         await consumer.stop()
-    for key, value in newest.items():
-        if value is None:
-            continue
-        if key == PROGRESS_KEY:
-            progress = decode_progress(value)
-        else:
-            load_episode(state, value)
-    return progress, position
+    return newest, position

@@ -27,7 +27,7 @@ from contracts.types.conflict import (
 from contracts.types.detainer import Detainer
 from contracts.types.person import Person
 from services.matcher.domain.episode import Episode, Fact
-from services.matcher.domain.hits import identify, meet
+from services.matcher.domain.hits import evidence_id, identify, meet
 from services.matcher.domain.partition import Pair, PartitionState
 from services.matcher.domain.stages import NOTIFIABLE, Standing, derive, facts_corrected, identity_lost
 
@@ -237,6 +237,7 @@ def _ask(
             detainer_side=ReviewSide(record=detainer.detainer_id, where=detainer.agency, person=detainer.person),
             custody_side=ReviewSide(record=episode.id, where=episode.facility, person=episode.view.person or Person()),
             identity=identity,
+            evidence_id=evidence_id(identity),
             cause=cause,
             decided_at=now,
         )

@@ -6,6 +6,8 @@ when either side changes, and when the model does.
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from contracts.types.common import Tier
 from contracts.types.conflict import Identity
 from services.matcher.domain.book import Entry
@@ -14,7 +16,14 @@ from services.matcher.domain.identity.engine import Prepared
 from services.matcher.domain.partition import Pair, PartitionState
 from services.matcher.domain.rules import capped
 
-__all__ = ["identify", "meet"]
+__all__ = ["evidence_id", "identify", "meet"]
+
+
+def evidence_id(identity: Identity) -> str:
+    """Names what speaks for and against a hit: the outcomes and the vetoes, whatever their weights. A decision taken on
+    it holds while it stays the same, under another model too."""
+    lines = [*(f"{e.field}\x1f{e.outcome}" for e in identity.evidence), *identity.vetoes]
+    return blake2b("\x1e".join(lines).encode(), digest_size=16, person=b"evidence").hexdigest()
 
 
 def identify(state: PartitionState, episode: Episode, person: Prepared, changed: set[str]) -> None:

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from contracts.ids import episode_id
 from contracts.types.conflict import Conflict, Review
-from contracts.types.detainer import Amend, CustodyAssumed, Detainer, Lift, Lodge, Withdraw
+from contracts.types.detainer import Detainer, DetainerCommand
 from deploy.demo.outside import Arrival
 from deploy.demo.world.generate import World
 from services.ingest.domain.detainers import decide, id_of
@@ -43,7 +43,7 @@ def fold(world: World) -> Folded:
     folded = Folded()
     for index, post in enumerate([*world.lodged, *world.stream]):
         body = post.body
-        if isinstance(body, Lodge | Amend | Lift | Withdraw | CustodyAssumed):
+        if isinstance(body, DetainerCommand):
             name = id_of(body)
             version = decide(body, current.get(name), NOW)
             assert version is not None, "every command changes something"

@@ -11,8 +11,9 @@ from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import episode_id
 from contracts.types.custody import Booked, Updated
 from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_progress
+from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.lane import Lane
-from services.matcher.adapters.writer import PartitionWriter
+from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.fold import CustodyInput, evolve
 from services.matcher.domain.identity.weighed import WeighedEngine
@@ -58,6 +59,8 @@ def lane(**settings: float) -> Lane:
         0,
         MatcherSettings.model_validate(settings),
         book,
+        store=KafkaStateLog(MatcherSettings(), "unused"),
+        clock=SystemClock(),
         book_ready=ready,
         book_position=dict,
         on_restored=lambda *_: None,
