@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from faststream.kafka import KafkaBroker
 
 from services.notifier.adapters.dispatcher import Dispatcher
-from services.notifier.adapters.intake import Intake
+from services.notifier.adapters.intake import Intake, PostgresLedger
 from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.adapters.relay import NOTICES_TOPIC, Relay
@@ -66,7 +66,9 @@ class NotifierService:
             secrets=secrets,
             told=self._relay.wake,
         )
-        self._intake = Intake(self._connected, self._conflicts_consumer, self._outlet, recorded=self._dispatcher.wake)
+        self._intake = Intake(
+            PostgresLedger(self._connected), self._conflicts_consumer, self._outlet, recorded=self._dispatcher.wake
+        )
         self._conflicts = subscribe(
             self.broker,
             CONFLICTS_TOPIC,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -14,7 +15,7 @@ from contracts.types.common import within_years
 from contracts.types.conflict import Conflict
 from services.notifier.adapters.postgres.ledger import record
 from services.notifier.adapters.postgres.pool import AWAY, Pool
-from services.notifier.domain.planning import plan
+from services.notifier.domain.planning import Plan, plan
 from services.notifier.metrics import CONFLICTS
 from services.platform.errors import ContractViolation
 from services.platform.kafka.batches import Records
@@ -23,12 +24,29 @@ from services.platform.kafka.rejects import unreadable
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "Ledger", "PostgresLedger"]
 
 log = get_logger(__name__)
 _decode = msgspec.json.Decoder(Conflict).decode
 _AGAIN_S = 0.5
 _LARGEST_VERSION = 2**31 - 1
+
+
+class Ledger(Protocol):
+    """Where notices are written to. The tests' simulation has one of its own."""
+
+    async def record(self, plan: Plan, now: datetime) -> int:
+        """Write a batch, all of it or nothing; returns how many deliveries it led to. Raises one of AWAY."""
+
+
+class PostgresLedger:
+    """The ledger of postgres/ledger.py."""
+
+    def __init__(self, pool: Callable[[], Pool]) -> None:
+        self._pool = pool
+
+    async def record(self, plan: Plan, now: datetime) -> int:
+        return await record(self._pool(), plan, now)
 
 
 class Intake:
@@ -40,13 +58,13 @@ class Intake:
 
     def __init__(
         self,
-        pool: Callable[[], Pool],
+        ledger: Ledger,
         consumer: Callable[[], AIOKafkaConsumer | None],
         rejects: Outlet,
         *,
         recorded: Callable[[], None],
     ) -> None:
-        self._pool = pool
+        self._ledger = ledger
         self._consumer = consumer
         self._rejects = rejects
         self._recorded = recorded
@@ -80,7 +98,7 @@ class Intake:
         planned = plan(conflicts)
         while True:
             try:
-                made = await record(self._pool(), planned, datetime.now(UTC))
+                made = await self._ledger.record(planned, datetime.now(UTC))
                 self.waiting = False
                 return made
             except AWAY as error:
