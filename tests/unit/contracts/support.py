@@ -17,9 +17,10 @@ import jsonschema
 import msgspec
 
 from contracts.catalog import load_schema
-from contracts.types.conflict import Conflict, Review
+from contracts.types.conflict import Conflict, Review, ReviewDecision
 from contracts.types.custody import CustodyEvent
 from contracts.types.detainer import Detainer, DetainerCommand
+from contracts.types.feed import Breaker, FeedStatus
 from contracts.types.notice import Notice, NoticeEvent, Ping
 from contracts.types.registry import RegistryRecord
 from contracts.types.reject import Reject
@@ -27,15 +28,18 @@ from contracts.types.reject import Reject
 EXAMPLES: Final = Path(__file__).parents[3] / "contracts" / "examples"
 
 TYPES: Final[dict[str, Any]] = {
+    "breaker.v1": Breaker,
     "conflict.v1": Conflict,
     "custody-event.v1": CustodyEvent,
     "detainer-command.v1": DetainerCommand,
     "detainer.v1": Detainer,
+    "feed-status.v1": FeedStatus,
     "notice-event.v1": NoticeEvent,
     "notice.v1": Notice,
     "ping.v1": Ping,
     "registry-record.v1": RegistryRecord,
     "reject.v1": Reject,
+    "review-decision.v1": ReviewDecision,
     "review.v1": Review,
 }
 

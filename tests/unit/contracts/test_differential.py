@@ -120,7 +120,7 @@ INSTANT_FIELDS = [
         path: example
         for example in VALID[name]
         for path in spots(example)
-        if str(path[-1]).endswith("_at") or path[-1] in ("timestamp", "at", "scheduled_for")
+        if str(path[-1]).endswith("_at") or path[-1] in ("timestamp", "at", "since", "scheduled_for", "hold_until")
     }.items()
 ]
 

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from contracts.catalog import load_schema
-from contracts.types.conflict import ReviewStatus, Stage
+from contracts.types.conflict import Alert, Decision, ReviewStatus, Stage
 from contracts.types.detainer import DetainerState
+from contracts.types.feed import BreakerState, FeedState
 from contracts.types.notice import NoticeOutcome
 from tests.unit.contracts.support import EXAMPLES, TYPES, decoder, examples, load, type_takes, validator
 
@@ -83,13 +84,19 @@ def test_the_examples_cover_every_kind() -> None:
     assert values("registry-record.v1", "kind") == tags("registry-record.v1", "kind")
 
 
-def test_the_examples_cover_every_stage_that_the_matcher_reaches() -> None:
-    # hold_expired needs the matcher's clock of lawful holds, which is a later issue; its name is reserved.
-    assert values("conflict.v1", "stage") == set(Stage) - {Stage.HOLD_EXPIRED}
+def test_the_examples_cover_every_word_that_the_services_say() -> None:
+    assert values("conflict.v1", "stage") == set(Stage)
+    conflicts = [load(path) for schema, path in examples() if schema == "conflict.v1"]
+    assert {alert for conflict in conflicts for alert in conflict.get("alerts", [])} == set(Alert)
+    assert values("review-decision.v1", "decision") == set(Decision)
+    assert values("breaker.v1", "state") == set(BreakerState)
+    assert values("feed-status.v1", "state") == set(FeedState)
     assert values("review.v1", "status") == set(ReviewStatus)
     assert values("notice-event.v1", "outcome") == set(NoticeOutcome)
     assert values("detainer.v1", "state") >= {
         DetainerState.ACTIVE,
         DetainerState.LIFTED,
         DetainerState.CUSTODY_ASSUMED,
+        DetainerState.DECLINED,
+        DetainerState.SUPERSEDED,
     }
