@@ -9,7 +9,10 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 import aiosmtplib
+import msgspec
+from msgspec import Struct
 
+from contracts.types.conflict import Alert
 from services.notifier.adapters.postgres.claims import Claimed
 from services.notifier.adapters.webhook import Answer
 from services.notifier.settings import NotifierSettings
@@ -17,13 +20,23 @@ from services.notifier.settings import NotifierSettings
 __all__ = ["MailSender", "compose"]
 
 _TEXT = """\
-There is a Sallyport notice for your agency: {stage}.
+There is a Sallyport notice for you: {what}.
 
-Read it with your agency's key:
+Read it with your key:
 {url}/v1/notices/{notice_id}
 
 It is a prompt to check, not a ground to hold anybody. This message holds no details on purpose.
 """
+
+
+class _Data(Struct):
+    alerts: list[Alert] = []
+
+
+class _Body(Struct):
+    """All that a mail takes from the notice."""
+
+    data: _Data
 
 
 def compose(claimed: Claimed, *, sender: str, public_url: str, now: datetime) -> EmailMessage:
@@ -31,13 +44,13 @@ def compose(claimed: Claimed, *, sender: str, public_url: str, now: datetime) ->
     message = EmailMessage()
     message["From"] = sender
     message["To"] = claimed.target
-    message["Subject"] = f"Sallyport notice: {claimed.stage.replace('_', ' ')}"
+    # An alert (rules 15, 20) is no stage: "in custody" alone would not say that there is one.
+    what = ", ".join([claimed.stage, *msgspec.json.decode(claimed.body, type=_Body).data.alerts]).replace("_", " ")
+    message["Subject"] = f"Sallyport notice: {what}"
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{claimed.delivery_id}@{sender.rpartition('@')[2] or 'sallyport'}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
-        _TEXT.format(stage=claimed.stage.replace("_", " "), url=public_url.rstrip("/"), notice_id=claimed.notice_id)
-    )
+    message.set_content(_TEXT.format(what=what, url=public_url.rstrip("/"), notice_id=claimed.notice_id))
     return message
 
 

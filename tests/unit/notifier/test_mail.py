@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
-from contracts.types.conflict import Stage
+from contracts.types.conflict import Alert, Stage
 from services.notifier.adapters.postgres.claims import Claimed
 from services.notifier.adapters.smtp import compose
 from services.notifier.domain.planning import plan
 from tests.unit.notifier.conflicts import AGENCY, NOW, conflict
 
 
-def _claimed(stage: Stage = Stage.RELEASED, attempt: int = 1) -> Claimed:
-    (planned,) = plan([conflict(number=771, stage=stage)]).tell
+def _claimed(stage: Stage = Stage.RELEASED, attempt: int = 1, alerts: Sequence[Alert] = ()) -> Claimed:
+    (planned,) = plan([conflict(number=771, stage=stage, alerts=alerts)]).tell
     return Claimed(
         delivery_id="dlv_" + "a" * 24,
         notice_id=planned.notice_id,
@@ -34,9 +35,10 @@ def _claimed(stage: Stage = Stage.RELEASED, attempt: int = 1) -> Claimed:
     )
 
 
+@pytest.mark.parametrize("alerts", [(), list(Alert)])
 @pytest.mark.parametrize("stage", list(Stage))
-def test_it_points_and_says_nothing_of_anybody(stage: Stage) -> None:
-    claimed = _claimed(stage)
+def test_it_points_and_says_nothing_of_anybody(stage: Stage, alerts: Sequence[Alert]) -> None:
+    claimed = _claimed(stage, alerts=alerts)
     message = compose(claimed, sender="notices@sallyport.example", public_url="https://sallyport.example/", now=NOW)
     text = message.as_string()
     assert f"https://sallyport.example/v1/notices/{claimed.notice_id}" in text
@@ -44,6 +46,12 @@ def test_it_points_and_says_nothing_of_anybody(stage: Stage) -> None:
         assert private not in text
     assert message["To"] == "desk@agency.example"
     assert message["Auto-Submitted"] == "auto-generated"
+
+
+def test_its_subject_says_what_time_has_brought_about() -> None:
+    claimed = _claimed(Stage.IN_CUSTODY, alerts=[Alert.OVER_DETENTION])
+    message = compose(claimed, sender="notices@sallyport.example", public_url="https://s.example", now=NOW)
+    assert message["Subject"] == "Sallyport notice: in custody, over detention"
 
 
 def test_its_message_id_follows_from_the_delivery() -> None:

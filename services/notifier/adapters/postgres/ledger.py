@@ -10,7 +10,7 @@ from datetime import datetime
 
 from contracts.ids import delivery_id
 from services.notifier.adapters.postgres.pool import Pool
-from services.notifier.domain.planning import ENDING, Plan, Planned
+from services.notifier.domain.planning import Plan, Planned
 
 __all__ = ["record"]
 
@@ -28,14 +28,16 @@ on conflict do nothing returning notice_id, status
 """
 
 # Waits for a claim that is being made at this moment, and then sees it: what is not superseded here has been, or may
-# have been, sent. What is under way is marked, so that it is not tried again when it fails.
+# have been, sent. What is under way is marked, so that it is not tried again when it fails. Each recipient by itself: a
+# version that the facility is not told does not take an alarm away from it.
 _SUPERSEDE = """
 with passed as (
     update deliveries d set overtaken = true,
         status = case when d.claim_id is null then 'superseded' else d.status end,
-        finished_at = case when d.claim_id is null then $3::timestamptz end
-    from unnest($1::text[], $2::int[]) as newest(conflict_id, version)
+        finished_at = case when d.claim_id is null then $4::timestamptz end
+    from unnest($1::text[], $2::int[], $3::text[]) as newest(conflict_id, version, recipient), notices m
     where d.conflict_id = newest.conflict_id and d.version < newest.version
+      and m.notice_id = d.notice_id and m.recipient = newest.recipient
       and d.status = 'pending'
     returning d.notice_id, d.status
 )
@@ -44,8 +46,13 @@ where n.notice_id = passed.notice_id and passed.status = 'superseded' and n.stat
 """
 
 _EARLIER = """
-select conflict_id from notices where (conflict_id, recipient) in (select * from unnest($1::text[], $2::text[]))
-group by conflict_id
+select distinct conflict_id, recipient from notices
+where (conflict_id, recipient) in (select * from unnest($1::text[], $2::text[]))
+"""
+
+_EVER_SUBSCRIBED = """
+select agency, bool_or(status <> 'deleted') as subscribes from subscriptions where agency = any($1::text[])
+group by agency
 """
 
 _SUBSCRIBED = """
@@ -53,14 +60,20 @@ select agency, subscription_id, channel from subscriptions
 where agency = any($1::text[]) and status in ('active', 'paused') order by subscription_id
 """
 
+# A subscription is its recipient's alone.
 _REACHED = """
-select distinct d.conflict_id, d.subscription_id, d.channel, s.status in ('active', 'paused') as living
-from deliveries d join subscriptions s using (subscription_id)
-where d.conflict_id = any($1::text[]) and d.attempts > 0
+with told as (select * from unnest($1::text[], $2::text[]) as t(conflict_id, recipient)),
+attempted as (
+    select distinct d.conflict_id, s.agency as recipient, d.subscription_id, d.channel,
+        s.status in ('active', 'paused') as living
+    from told t join deliveries d using (conflict_id) join subscriptions s using (subscription_id)
+    where s.agency = t.recipient and d.attempts > 0
+)
+select * from attempted
 union all
-select distinct conflict_id, '', '', false from notices
-where conflict_id = any($1::text[]) and acknowledged_at is not null
-  and not exists (select from deliveries d where d.conflict_id = notices.conflict_id and d.attempts > 0)
+select distinct n.conflict_id, n.recipient, '', '', false from told join notices n using (conflict_id, recipient)
+where n.acknowledged_at is not null
+  and not exists (select from attempted a where a.conflict_id = n.conflict_id and a.recipient = n.recipient)
 """
 
 _INSERT_DELIVERIES = """
@@ -75,25 +88,23 @@ on conflict do nothing
 async def record(pool: Pool, plan: Plan, now: datetime) -> int:
     """Write a batch; returns how many deliveries it led to.
 
-    An ending (closed, retracted) is told over those subscriptions over which an earlier version was sent or may have
-    been (G6). Where one of them is no more, or the agency acknowledged what it had only read here, it goes over all
-    that the agency has now: it was told, by whatever way. To an agency that never had a notice it is no notice at all.
+    What follows (an ending; any version that is no alarm, for a facility) is told over those subscriptions over which
+    an earlier version was sent or may have been (G6). Where one of them is no more, or the recipient acknowledged what
+    it had only read here, it goes over all that the recipient has now: it was told, by whatever way. To one who never
+    had a notice it is no notice at all; nor is anything to a facility that has never subscribed.
     """
-    endings = [p for p in plan.tell if p.conflict.stage in ENDING]
     async with pool.acquire() as connection, connection.transaction():
-        known: set[str] = {p.conflict.conflict_id for p in plan.passed}
-        if endings:
-            rows = await connection.fetch(
-                _EARLIER, [p.conflict.conflict_id for p in endings], [p.recipient for p in endings]
-            )
-            known |= {row["conflict_id"] for row in rows}
-        tell = [p for p in plan.tell if p.conflict.stage not in ENDING or p.conflict.conflict_id in known]
+        tell = await _concerned(connection, plan)
         new = await _insert_notices(connection, tell, plan.passed, now)
         fresh = [p for p in tell if p.notice_id in new]
         if not fresh:
             return 0
         await connection.execute(
-            _SUPERSEDE, [p.conflict.conflict_id for p in fresh], [p.conflict.version for p in fresh], now
+            _SUPERSEDE,
+            [p.conflict.conflict_id for p in fresh],
+            [p.conflict.version for p in fresh],
+            [p.recipient for p in fresh],
+            now,
         )
         routes = await _routes(connection, fresh)
         await _insert_deliveries(connection, routes, now)
@@ -104,6 +115,29 @@ async def record(pool: Pool, plan: Plan, now: datetime) -> int:
                 "update notices set status = 'no_subscription' where notice_id = any($1::text[])", unreached
             )
         return len(routes)
+
+
+def _pair(planned: Planned) -> tuple[str, str]:
+    return planned.conflict.conflict_id, planned.recipient
+
+
+async def _concerned(connection: Pool, plan: Plan) -> list[Planned]:
+    """Those of the batch that are a notice to their recipient."""
+    houses: dict[str, bool] = {}
+    if plan.facility:
+        rows = await connection.fetch(_EVER_SUBSCRIBED, list({p.recipient for p in plan.facility}))
+        houses = {row["agency"]: row["subscribes"] for row in rows}
+    facility = [p for p in plan.facility if p.recipient in houses]
+    following = [p for p in (*plan.tell, *facility) if p.follows]
+    known = {_pair(p) for p in plan.passed}
+    if following:
+        pairs = [_pair(p) for p in following]
+        rows = await connection.fetch(_EARLIER, [c for c, _ in pairs], [r for _, r in pairs])
+        known |= {(row["conflict_id"], row["recipient"]) for row in rows}
+    return [
+        *(p for p in plan.tell if not p.follows or _pair(p) in known),
+        *(p for p in facility if (_pair(p) in known if p.follows else houses[p.recipient])),
+    ]
 
 
 async def _insert_notices(
@@ -135,19 +169,20 @@ async def _routes(connection: Pool, fresh: Sequence[Planned]) -> list[tuple[Plan
     by_agency: dict[str, list[tuple[str, str]]] = {}
     for row in await connection.fetch(_SUBSCRIBED, list({p.recipient for p in fresh})):
         by_agency.setdefault(row["agency"], []).append((row["subscription_id"], row["channel"]))
-    ending = [p.conflict.conflict_id for p in fresh if p.conflict.stage in ENDING]
-    reached: dict[str, list[tuple[str, str]]] = {}
-    rerouted: set[str] = set()
-    for row in await connection.fetch(_REACHED, ending) if ending else ():
-        if row["living"]:
-            reached.setdefault(row["conflict_id"], []).append((row["subscription_id"], row["channel"]))
-        else:
-            rerouted.add(row["conflict_id"])
+    following = [_pair(p) for p in fresh if p.follows]
+    reached: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    rerouted: set[tuple[str, str]] = set()
+    if following:
+        for row in await connection.fetch(_REACHED, [c for c, _ in following], [r for _, r in following]):
+            pair = (row["conflict_id"], row["recipient"])
+            if row["living"]:
+                reached.setdefault(pair, []).append((row["subscription_id"], row["channel"]))
+            else:
+                rerouted.add(pair)
     routes: list[tuple[Planned, str, str]] = []
     for p in fresh:
-        conflict = p.conflict.conflict_id
-        only_reached = p.conflict.stage in ENDING and conflict not in rerouted
-        ways = reached.get(conflict, []) if only_reached else by_agency.get(p.recipient, [])
+        only_reached = p.follows and _pair(p) not in rerouted
+        ways = reached.get(_pair(p), []) if only_reached else by_agency.get(p.recipient, [])
         routes += [(p, subscription, channel) for subscription, channel in ways]
     return routes
 
