@@ -1,4 +1,4 @@
-"""POST /v1/detainers: agencies lodge, amend, lift and withdraw their detainers. See docs/ingest.md."""
+"""POST /v1/detainers: agencies lodge, amend and end their detainers. See docs/ingest.md."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class DetainersApi:
             "POST",
             "/v1/detainers",
             self.post,
-            "Lodge, amend, lift or withdraw detainers, or report custody assumed; one command, or an array of them",
+            "Lodge, amend, lift, withdraw or supersede detainers, report one declined, or custody assumed; one command, "
+            "or an array of them",
             request={"application/json": "detainer-command.v1.json"},
             responses={
                 202: ("All in-sync replicas have it; or it was so already (`unchanged`).", _ANSWER),

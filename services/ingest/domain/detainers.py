@@ -49,12 +49,17 @@ def decide(
     """The version that `command` makes of `current`, accepted at `now`; None where it changes nothing.
 
     A command that comes again, and finds what it made still standing, changes nothing: retries are harmless.
+    A detainer that has lapsed is not ended: an amendment with a later `expires_at`, or none, renews it. The one that
+    supersedes another need not be known: the agency may lodge it afterwards, or at another instance.
 
     Raises:
-        Refused: occurred_at_in_future, detainer_unknown, detainer_exists, detainer_ended, stale_version.
+        Refused: occurred_at_in_future, superseded_by_itself, detainer_unknown, detainer_exists, detainer_ended,
+            stale_version.
     """
     if command.occurred_at - now > max_future:
         raise Refused("occurred_at_in_future", "occurred_at lies in the future", "$.occurred_at")
+    if isinstance(command, Supersede) and command.by == command.agency_reference:
+        raise Refused("superseded_by_itself", "by must name another detainer than the one that it ends", "$.by")
     if current is None:
         if not isinstance(command, Lodge):
             raise Refused("detainer_unknown", "the agency has lodged no detainer of this reference", _REFERENCE)

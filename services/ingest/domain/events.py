@@ -8,7 +8,8 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from contracts.types.custody import CustodyEvent
+from contracts.types.custody import CustodyEvent, Merged, Unmerged
+from contracts.types.person import IdentifierKind
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.strict import StrictDecoder, refusal_of
 
@@ -97,7 +98,40 @@ def accept(
         raise
     if event.occurred_at > now + max_future:
         raise Refused("occurred_at_in_future", "occurred_at lies in the future", f"{data}.occurred_at")
+    if isinstance(event, Merged | Unmerged):
+        _check_merge(event, data)
     return Accepted(envelope.id, source, envelope.type, kind, event)
+
+
+_WITH_ISSUER: Final = frozenset({IdentifierKind.SID, IdentifierKind.AGENCY_LOCAL})
+_MERGEABLE: Final = _WITH_ISSUER | {IdentifierKind.UCN, IdentifierKind.A_NUMBER}
+
+
+def _check_merge(event: Merged | Unmerged, data: str) -> None:
+    """Two records of one register were found to be one, or not to be (rule 3); what else is said is a mistake.
+
+    Raises:
+        Refused: identifier_not_mergeable, merge_mismatch, merge_with_itself, missing_field.
+    """
+    for name, identifier in (("absorbed", event.absorbed), ("surviving", event.surviving)):
+        if identifier.kind not in _MERGEABLE:  # ten thousand people share the last four digits of an SSN
+            raise Refused(
+                "identifier_not_mergeable",
+                f"{identifier.kind} names no record that could be merged; want sid, ucn, a_number or agency_local",
+                f"{data}.{name}.kind",
+            )
+        if identifier.kind in _WITH_ISSUER and identifier.issuer is None:
+            raise Refused("missing_field", f"a {identifier.kind} is of an issuer", f"{data}.{name}.issuer")
+    if event.absorbed.kind != event.surviving.kind:
+        raise Refused("merge_mismatch", "both identifiers must be of one kind", f"{data}.surviving.kind")
+    if event.absorbed.issuer != event.surviving.issuer:
+        raise Refused("merge_mismatch", "both identifiers must be of one issuer", f"{data}.surviving.issuer")
+    if _spelled(event.absorbed.value) == _spelled(event.surviving.value):
+        raise Refused("merge_with_itself", "the two identifiers must differ", f"{data}.surviving.value")
+
+
+def _spelled(value: str) -> str:
+    return "".join(filter(str.isalnum, value)).upper()
 
 
 def _is_json(content_type: str) -> bool:

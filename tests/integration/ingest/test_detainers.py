@@ -36,6 +36,16 @@ def lift(reference: str, day: int = 2) -> dict[str, Any]:
     }
 
 
+def supersede(reference: str, by: str) -> dict[str, Any]:
+    return {
+        "action": "supersede",
+        "agency": AGENCY,
+        "agency_reference": reference,
+        "occurred_at": "2023-01-02T09:00:00-05:00",
+        "by": by,
+    }
+
+
 def versions(stack: StackInfo, reference: str) -> list[dict[str, Any]]:
     records = Topic(stack.kafka_bootstrap_servers, "detainers.v1").records()
     key = detainer_id(AGENCY, reference).encode()
@@ -59,6 +69,26 @@ async def test_the_whole_detainer_is_on_the_topic_and_its_end_carries_the_person
     assert header(record, "ce_source") == "test-agency"
 
 
+async def test_a_new_form_supersedes_the_old_one_and_a_facility_declines(
+    http: aiohttp.ClientSession, ingest: ServiceProcess, registered: StackInfo
+) -> None:
+    """The successor may be lodged before or after; the same command again changes nothing."""
+    decline = lift("D-11") | {"action": "decline", "reason": "no judicial warrant"}
+    status, answer = await post(
+        http, ingest, [lodge("D-8"), lodge("D-9"), supersede("D-8", "D-9"), supersede("D-9", "D-10"), lodge("D-10")]
+    )
+    assert (status, {r["status"] for r in answer["results"]}) == (202, {"accepted"})
+    assert (await post(http, ingest, [lodge("D-11"), decline]))[0] == 202
+    assert (await post(http, ingest, supersede("D-8", "D-9")))[1]["status"] == "unchanged"
+
+    _, old = versions(registered, "D-8")
+    assert (old["state"], old["superseded_by"], old["ended_at"]) == ("superseded", "D-9", "2023-01-02T09:00:00-05:00")
+    assert versions(registered, "D-9")[-1]["superseded_by"] == "D-10"
+    assert [v["state"] for v in versions(registered, "D-10")] == ["active"]
+    declined = versions(registered, "D-11")[-1]
+    assert (declined["state"], declined["end_reason"]) == ("declined", "no judicial warrant")
+
+
 async def test_refusals(http: aiohttp.ClientSession, ingest: ServiceProcess) -> None:
     await post(http, ingest, [lodge("D-2"), lodge("D-3"), lift("D-3")])
     cases: list[tuple[Any, int, str]] = [
@@ -66,6 +96,8 @@ async def test_refusals(http: aiohttp.ClientSession, ingest: ServiceProcess) -> 
         (lodge("D-2", intent="NOTIFY_ONLY"), 409, "detainer_exists"),
         (lift("D-2", day=1), 409, "stale_version"),
         (lift("D-3", day=3), 409, "detainer_ended"),
+        (supersede("D-3", "D-2"), 409, "detainer_ended"),
+        (supersede("D-2", "D-2"), 422, "superseded_by_itself"),
         (lodge("D-4", agency="OTHER0099"), 403, "forbidden"),
         (lodge("D-4", expires="2024-01-01T00:00:00Z"), 422, "unknown_field"),
         ("lodge", 422, "wrong_type"),
@@ -133,6 +165,11 @@ def test_detainers_are_imported_from_a_file(
     assert "accepted" in said and "25" in said
     assert "unchanged" in command(tmp_path, ingest, AGENCY_KEY, "detainers", "import", str(file))
     assert versions(registered, f"I-{as_array}-24")
+
+    old, new = f"I-{as_array}-0", f"I-{as_array}-1"
+    file.write_text(json.dumps([supersede(old, new)]) if as_array else json.dumps(supersede(old, new)))
+    command(tmp_path, ingest, AGENCY_KEY, "detainers", "import", str(file))
+    assert versions(registered, old)[-1]["superseded_by"] == new
 
     file.write_text(json.dumps(lift("I-nobody")) + "\nnot json\n" + json.dumps(lodge("I-good")) + "\n")
     with pytest.raises(NotReady, match=r"status 1.*detainer_unknown.*malformed_json"):

@@ -70,6 +70,26 @@ async def test_binary_mode_is_the_same_event(
     assert len(on_topic(registered, "evt 2")) == 1
 
 
+async def test_two_numbers_of_one_person_are_merged(
+    http: aiohttp.ClientSession, ingest: ServiceProcess, registered: StackInfo
+) -> None:
+    event = booked("B-3", "evt-merge")
+    event["type"] = "sallyport.custody.merged.v1"
+    event["data"] = {"facility": JAIL, "booking_number": "B-3", "occurred_at": "2023-02-01T00:00:00Z",
+                     "absorbed": {"kind": "sid", "value": "990098", "issuer": "CT"},
+                     "surviving": {"kind": "sid", "value": "990099", "issuer": "CT"}}  # fmt: skip
+    assert (await post(http, ingest, event, bearer(JAIL_KEY)))[0] == 202
+    (record,) = on_topic(registered, "evt-merge")
+    assert json.loads(record.value) == event["data"] | {"kind": "merged"}
+    assert header(record, "ce_type") == "sallyport.custody.merged.v1"
+
+    event["id"] = "evt-merge-of-states"
+    event["data"]["surviving"]["issuer"] = "MA"
+    status, answer = await post(http, ingest, event, bearer(JAIL_KEY))
+    assert (status, answer["code"], answer["field"]) == (422, "merge_mismatch", "$.data.surviving.issuer")
+    assert on_topic(registered, "evt-merge-of-states") == []
+
+
 async def test_a_gzipped_batch_says_which_events_were_taken(
     http: aiohttp.ClientSession, ingest: ServiceProcess, registered: StackInfo
 ) -> None:

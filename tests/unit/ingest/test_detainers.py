@@ -72,6 +72,8 @@ def test_an_amendment_is_whole_and_keeps_when_it_was_lodged() -> None:
         ("lift", "lifted", {"reason": "case closed"}),
         ("withdraw", "withdrawn", {"reason": "wrong person"}),
         ("custody_assumed", "custody_assumed", {}),
+        ("decline", "declined", {"reason": "no judicial warrant"}),
+        ("supersede", "superseded", {"by": "REF-2"}),
     ],
 )
 def test_an_end_carries_the_person_over(action: str, state: str, fields: dict[str, Any]) -> None:
@@ -80,6 +82,7 @@ def test_an_end_carries_the_person_over(action: str, state: str, fields: dict[st
     assert ended.state == state
     assert ended.person == after(command("lodge", 1)).person
     assert (ended.ended_at, ended.end_reason) == (ended.occurred_at, fields.get("reason"))
+    assert ended.superseded_by == fields.get("by")
     assert refusal(command("amend", 3), ended) == "detainer_ended"
     assert refusal(command("lift", 3), ended) == "detainer_ended"
     assert refusal(command("lodge", 3), ended) == "detainer_exists"
@@ -87,7 +90,14 @@ def test_an_end_carries_the_person_over(action: str, state: str, fields: dict[st
 
 @pytest.mark.parametrize(
     "last",
-    [command("lodge", 1), command("amend", 2, intent="NOTIFY_ONLY"), command("lift", 2), command("withdraw", 2)],
+    [
+        command("lodge", 1),
+        command("amend", 2, intent="NOTIFY_ONLY"),
+        command("lift", 2),
+        command("withdraw", 2),
+        command("decline", 2),
+        command("supersede", 2, by="REF-2"),
+    ],
     ids=lambda c: str(c["action"]),
 )
 def test_the_same_command_again_changes_nothing(last: dict[str, Any]) -> None:
@@ -109,6 +119,38 @@ def test_refusals() -> None:
         read_command(json.dumps(command("amend", 5, intent="NOTIFY_ONLY", sequence=1)).encode()), lodged, NOW
     )
     assert amended is not None and amended.sequence == 1  # one that orders itself after is newer
+
+
+def test_one_is_superseded_by_another_once() -> None:
+    """The agency lodges the new form and supersedes the old one. Which comes first is its business, not ours."""
+    superseded = after(command("lodge", 1), command("supersede", 2, by="REF-2"))
+
+    assert refusal(command("supersede", 2, by="REF-3"), superseded) == "detainer_ended"
+    assert refusal(command("supersede", 3, by="REF-2"), superseded) == "detainer_ended"
+    assert refusal(command("supersede", 2, by="REF-2"), None) == "detainer_unknown"
+    for current in (None, after(command("lodge", 1)), superseded):
+        with pytest.raises(Refused) as refused:
+            decide(read_command(json.dumps(command("supersede", 3, by="REF-1")).encode()), current, NOW)
+        assert (refused.value.code, refused.value.field) == ("superseded_by_itself", "$.by")
+
+
+@pytest.mark.parametrize("until", ["2024-01-01T00:00:00Z", None])
+def test_an_amendment_renews_what_has_lapsed(until: str | None) -> None:
+    """It lapsed on 10 March, and it is April now: nobody has ended it, and the agency says that it wants it still."""
+    lapsed = after(command("lodge", 1, expires_at="2023-03-10T00:00:00Z"))
+    assert lapsed.expires_at is not None and lapsed.expires_at < NOW
+
+    renewed = decide(read_command(json.dumps(command("amend", 20, expires_at=until)).encode()), lapsed, NOW)
+
+    assert renewed is not None and renewed.state is DetainerState.ACTIVE
+    assert renewed.expires_at == (datetime.fromisoformat(until) if until else None)
+    assert renewed.lodged_at == lapsed.lodged_at
+
+
+def test_what_has_lapsed_can_still_be_ended() -> None:
+    lapsed = after(command("lodge", 1, expires_at="2023-03-10T00:00:00Z"))
+    assumed = decide(read_command(json.dumps(command("custody_assumed", 20)).encode()), lapsed, NOW)
+    assert assumed is not None and assumed.state is DetainerState.CUSTODY_ASSUMED
 
 
 def test_a_misspelled_field_is_refused() -> None:

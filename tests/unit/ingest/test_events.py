@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.types.custody import CustodyEvent, Released
+from contracts.types.custody import CustodyEvent, Merged, Released, Unmerged
 from services.ingest.domain.events import Accepted, Envelope, accept, read_envelope, type_of
 from services.ingest.domain.refusal import Refused
 
@@ -134,6 +134,62 @@ def test_a_misspelled_field_is_found_however_deep() -> None:
     with pytest.raises(Refused) as refused:
         judge(event)
     assert (refused.value.code, refused.value.field) == ("unknown_field", "$.data.person.names[1].givn")
+
+
+def sid(value: str, issuer: str | None = "CT") -> dict[str, Any]:
+    return {"kind": "sid", "value": value, "issuer": issuer}
+
+
+def merge(kind: str, absorbed: Any, surviving: Any) -> Accepted:
+    event = changed("type", f"sallyport.custody.{kind}.v1")
+    event["data"] = {
+        "facility": "CTTEST099", "booking_number": "B-1", "occurred_at": "2023-02-01T07:00:00Z",
+        "absorbed": absorbed, "surviving": surviving,
+    }  # fmt: skip
+    return judge(event)
+
+
+@pytest.mark.parametrize("kind", ["merged", "unmerged"])
+@pytest.mark.parametrize(
+    ("absorbed", "surviving"),
+    [
+        (sid("990098"), sid("990099")),
+        ({"kind": "ucn", "value": "990099XX8"}, {"kind": "ucn", "value": "990099XX9"}),
+        ({"kind": "a_number", "value": "A000000098"}, {"kind": "a_number", "value": "A000000099"}),
+        (sid("P-1", "CTTEST099") | {"kind": "agency_local"}, sid("P-2", "CTTEST099") | {"kind": "agency_local"}),
+    ],
+    ids=["sid", "ucn", "a_number", "agency_local"],
+)
+def test_two_records_of_one_register_are_merged_and_unmerged(kind: str, absorbed: Any, surviving: Any) -> None:
+    event = merge(kind, absorbed, surviving).event
+    assert isinstance(event, Merged | Unmerged)
+    assert (event.absorbed.value, event.surviving.value) == (absorbed["value"], surviving["value"])
+
+
+@pytest.mark.parametrize("kind", ["merged", "unmerged"])
+@pytest.mark.parametrize(
+    ("absorbed", "surviving", "code", "field"),
+    [
+        (sid("1") | {"kind": "ssn4"}, sid("2"), "identifier_not_mergeable", "absorbed.kind"),
+        (sid("1"), {"kind": "ssn4", "value": "0099"}, "identifier_not_mergeable", "surviving.kind"),
+        (sid("1"), {"kind": "ucn", "value": "2"}, "merge_mismatch", "surviving.kind"),
+        (sid("1"), sid("2", "MA"), "merge_mismatch", "surviving.issuer"),
+        ({"kind": "ucn", "value": "1"}, {"kind": "ucn", "value": "2", "issuer": "FBI"}, "merge_mismatch",
+         "surviving.issuer"),
+        (sid("1", None), sid("2"), "missing_field", "absorbed.issuer"),
+        (sid("1"), sid("2", None), "missing_field", "surviving.issuer"),
+        (sid("P-1", None) | {"kind": "agency_local"}, sid("P-2") | {"kind": "agency_local"}, "missing_field",
+         "absorbed.issuer"),
+        (sid("99-00-99"), sid("990099"), "merge_with_itself", "surviving.value"),
+        (sid("ab1"), sid("AB1"), "merge_with_itself", "surviving.value"),
+        ("990098", sid("990099"), "wrong_type", "absorbed"),
+        (sid("1") | {"kind": "name"}, sid("2"), "invalid_value", "absorbed.kind"),
+    ],
+)  # fmt: skip
+def test_what_is_no_merge_is_refused(kind: str, absorbed: Any, surviving: Any, code: str, field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        merge(kind, absorbed, surviving)
+    assert (refused.value.code, refused.value.field) == (code, f"$.data.{field}")
 
 
 @pytest.mark.parametrize(
