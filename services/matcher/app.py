@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faststream.kafka import KafkaBroker
@@ -15,8 +16,9 @@ from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.records import CONFLICTS_TOPIC, REVIEWS_TOPIC
 from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.api.search import MAX_BODY_BYTES, SearchApi
-from services.matcher.domain.book import DetainerBook
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.terms import Places
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation
@@ -30,13 +32,13 @@ from services.platform.kafka.rejects import REJECTS_TOPIC, unreadable
 from services.platform.kafka.table import WholeTopic
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
+from services.platform.registry import Registry, RegistryTable
 from services.platform.service import Stop, instance_name, run
 
 __all__ = ["MatcherService", "describe", "main"]
 
 log = get_logger(__name__)
 CUSTODY_TOPIC = "custody.events.v1"
-DETAINERS_TOPIC = "detainers.v1"
 
 
 class MatcherService:
@@ -47,19 +49,26 @@ class MatcherService:
         self._stop = stop
         self.health = Health()
         self.broker: KafkaBroker = make_broker(settings)
-        self._book = DetainerBook(MeteredEngine(WeighedEngine(load_model(settings.identity_model))))
-        self._book_read: asyncio.Future[None] | None = None
+        engine = MeteredEngine(WeighedEngine(load_model(settings.identity_model)))
+        self._clock = SystemClock(settings.clock_skew_limit_s)
+        self._places = Places(settings.default_time_zone)
+        self._ground = Ground(engine, settings.terms, self._places)
+        self._ground_read: asyncio.Future[None] | None = None
+        self._registry = RegistryTable(self.broker, fatal=stop.fail, changed=self._places_changed)
         self._ownership = Ownership(
             settings,
-            self._book,
+            self._ground,
             store=KafkaStateLog(settings, settings.group_id),
-            clock=SystemClock(),
+            clock=self._clock,
             consumer=self._custody_consumer,
             spawn=stop.spawn,
-            book_ready=self._book_ready,
+            ground_ready=self._ground_ready,
             on_unreadable=self._keep_unreadable,
         )
-        self._detainers = WholeTopic(self.broker, DETAINERS_TOPIC, self._ownership.detainers, fatal=stop.fail)
+        self._wholes = [
+            WholeTopic(self.broker, whole.topic, partial(self._ownership.broadcast, whole), fatal=stop.fail)
+            for whole in self._ownership.wholes
+        ]
         self._custody = subscribe(
             self.broker,
             CUSTODY_TOPIC,
@@ -84,12 +93,13 @@ class MatcherService:
             handled=self._ownership.handled,
         )
         self.health.alive("custody", self._progress.check)
-        self.health.ready("detainers", self._detainers_read)
+        self.health.ready("ground", self._ground_unread)
+        self.health.ready("clock", self._clock.check)
         self.health.ready("partitions", self._ownership.ready)
         search = SearchApi(
-            self._book,
+            self._ground.detainers,
             token=settings.identity_search_token,
-            waiting=self._detainers_read,
+            waiting=self._ground_unread,
             states=self._ownership.states,
         )
         self.edge = Edge(
@@ -105,8 +115,8 @@ class MatcherService:
     async def start(self) -> None:
         await self.edge.start()
         await self._rejects.start()
-        self._book.collect()
-        self._book_read = self._stop.spawn(self._read_book(), "detainers-restore")
+        self._ground.detainers.collect()
+        self._ground_read = self._stop.spawn(self._read_ground(), "ground-restore")
         await self.broker.start()
         self._stop.spawn(self._progress.run(), "custody-progress")
         log.info("started")
@@ -122,24 +132,29 @@ class MatcherService:
     def _custody_consumer(self) -> AIOKafkaConsumer | None:
         return self._custody.consumer
 
-    async def _read_book(self) -> None:
-        """All detainers there at the start, indexed at once. In a thread: millions take longer than a heartbeat may."""
-        await self._detainers.caught_up()
-        await asyncio.to_thread(self._book.build, self._book.collected())
-        self._book.finish()
-        log.info("detainers_read", count=len(self._book))
+    async def _read_ground(self) -> None:
+        """All that was there at the start. Detainers are indexed in a thread: millions outlast a heartbeat."""
+        for topic in (self._registry.topic, *self._wholes):
+            await topic.caught_up()
+        detainers = self._ground.detainers
+        await asyncio.to_thread(detainers.build, detainers.collected())
+        detainers.finish()
+        log.info("detainers_read", count=len(detainers))
 
-    async def _book_ready(self) -> None:
-        if self._book_read is None:
+    async def _ground_ready(self) -> None:
+        if self._ground_read is None:
             raise AssertionError("a partition was assigned before the start")
-        await asyncio.shield(self._book_read)
+        await asyncio.shield(self._ground_read)
 
-    def _detainers_read(self) -> str | None:
-        done = self._book_read is not None and self._book_read.done()
-        return None if done else "detainers not read yet"
+    def _ground_unread(self) -> str | None:
+        done = self._ground_read is not None and self._ground_read.done()
+        return None if done else "registry, detainers and decisions not read yet"
+
+    def _places_changed(self, registry: Registry) -> None:
+        self._places.update({facility.id: facility.time_zone for facility in registry.facilities.values()})
 
     def _keep_unreadable(self, record: ConsumerRecord, violation: ContractViolation) -> None:
-        log.error("detainer_unreadable", topic=record.topic, partition=record.partition, offset=record.offset)
+        log.error(violation.reason, topic=record.topic, partition=record.partition, offset=record.offset)
         REJECTS.labels(violation.reason).inc()
         # Every instance reads the record, and each writes the same reject: one id, so it counts once.
         self._stop.spawn(self._reject(record, violation), "reject")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
+from services.matcher.domain.terms import Terms
 from services.platform.settings import PlatformSettings
 
 __all__ = ["MatcherSettings"]
@@ -17,6 +20,38 @@ class MatcherSettings(PlatformSettings):
     group_id: str = Field(default="sallyport-matcher", description="Consumer group, and prefix of transactional ids.")
     look_back_days: int = Field(
         default=30, ge=0, description="A detainer lodged at most so many days after a release is told of it (rule 11)."
+    )
+    retention_days: int = Field(
+        default=90,
+        ge=0,
+        description="Days after the end of an episode, and after the last that was heard of it, until it is put "
+        "away; at least look_back_days.",
+    )
+    hold_hours: float = Field(
+        default=48, gt=0, description="Hours that an immigration hold is lawful: 8 CFR 287.7(d) (rule 15)."
+    )
+    over_detention_hours: float = Field(
+        default=24, gt=0, description="Hours in custody beyond the scheduled release after which an alert is told."
+    )
+    expiry_warning_days: float = Field(
+        default=7, ge=0, description="Days before a detainer lapses at which both sides are told (rule 20)."
+    )
+    inferred_stands_hours: float = Field(
+        default=26, ge=0, description="Hours after which an inferred release that nothing contradicts stands (rule 10)."
+    )
+    settle_minutes: float = Field(
+        default=15,
+        ge=0,
+        description="Minutes after a fact was accepted in which nothing is told that time alone brings about: a feed "
+        "that catches up sends what came next a moment later.",
+    )
+    default_time_zone: str = Field(
+        default="America/New_York", description="IANA time zone of a facility that the registry does not know."
+    )
+    clock_skew_limit_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds by which the clock of this machine may leap before it is not believed any more.",
     )
     identity_model: Path | None = Field(
         default=None,
@@ -58,3 +93,22 @@ class MatcherSettings(PlatformSettings):
     restore_retry_s: float = Field(
         default=1.0, gt=0, description="Seconds between two attempts to restore a partition."
     )
+
+    @model_validator(mode="after")
+    def _remembers_long_enough(self) -> Self:
+        if self.retention_days < self.look_back_days:
+            raise ValueError("retention_days: at least look_back_days, or late detainers would meet nobody")
+        return self
+
+    @property
+    def terms(self) -> Terms:
+        """The spans of time as the fold wants them."""
+        return Terms(
+            look_back=timedelta(days=self.look_back_days),
+            retention=timedelta(days=self.retention_days),
+            hold=timedelta(hours=self.hold_hours),
+            over_detention=timedelta(hours=self.over_detention_hours),
+            expiry_warning=timedelta(days=self.expiry_warning_days),
+            inferred_stands=timedelta(hours=self.inferred_stands_hours),
+            settle=timedelta(minutes=self.settle_minutes),
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
@@ -114,10 +115,13 @@ _decode = msgspec.json.Decoder(RegistryRecord).decode
 
 
 class RegistryTable:
-    """Keeps a `Registry` in step with registry.v1."""
+    """Keeps a `Registry` in step with registry.v1. changed: called after each batch that was taken in."""
 
-    def __init__(self, broker: KafkaBroker, *, fatal: Fatal) -> None:
+    def __init__(
+        self, broker: KafkaBroker, *, fatal: Fatal, changed: Callable[[Registry], None] = lambda _: None
+    ) -> None:
         self.registry = Registry()
+        self._changed = changed
         self.restored = False
         self.topic = WholeTopic(broker, REGISTRY_TOPIC, self._apply, fatal=fatal)
 
@@ -136,6 +140,7 @@ class RegistryTable:
                     partition=record.partition,
                     offset=record.offset,
                 )
+        self._changed(self.registry)
 
     async def restore(self) -> None:
         """Return once the table holds all that was in the topic."""

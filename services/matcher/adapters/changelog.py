@@ -7,13 +7,14 @@ that whoever reads them committed sees a state that agrees with what was publish
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from services.matcher.domain.episode import Episode, Fact
-from services.matcher.domain.partition import Pair, PartitionState
+from services.matcher.domain.partition import BEGINNING, Pair, PartitionState
 
 __all__ = [
     "PROGRESS_KEY",
@@ -31,20 +32,27 @@ PROGRESS_KEY: Final = b"progress"
 
 
 class Progress(Struct, frozen=True):
-    """How far a partition is. custody: next offset of custody.events.v1. detainers: partition of detainers.v1 (JSON
-    has string keys only) -> next offset that it has not been judged against. model: the identity model that has judged
-    all of it, empty if none is known to have."""
+    """How far a partition is.
+
+    custody: next offset of custody.events.v1. seen: for each topic that every instance reads whole, by its short name
+    (`broadcasts`), partition (JSON has string keys only) -> next offset that it has not been judged against. model: the
+    identity model that has judged all of it, empty if none is known to have. clock: the time it was last judged at.
+    """
 
     custody: int = 0
-    detainers: dict[str, int] = {}
+    seen: dict[str, dict[str, int]] = {}
     model: str = ""
+    clock: datetime = BEGINNING
 
 
 class _EpisodeRecord(Struct, frozen=True, omit_defaults=True):
-    facility: str
-    booking_number: str
-    facts: list[Fact]
+    """put_away: the episode was let go then, and all else is gone."""
+
+    facility: str = ""
+    booking_number: str = ""
+    facts: list[Fact] = []
     pairs: dict[str, Pair] = {}
+    put_away: datetime | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -52,17 +60,24 @@ _episodes = msgspec.json.Decoder(_EpisodeRecord)
 _progress = msgspec.json.Decoder(Progress)
 
 
-def encode_episode(state: PartitionState, episode: Episode) -> bytes:
-    """The changelog record of an episode as it stands in `state`."""
+def encode_episode(state: PartitionState, episode_id: str) -> bytes | None:
+    """The changelog record of an episode as it stands in `state`; None (a tombstone) if nothing is left of it."""
+    episode = state.episodes.get(episode_id)
+    if episode is None:
+        put_away = state.put_away.get(episode_id)
+        return _encoder.encode(_EpisodeRecord(put_away=put_away)) if put_away is not None else None
     return _encoder.encode(
         _EpisodeRecord(episode.facility, episode.booking_number, episode.facts, state.pairs.get(episode.id, {}))
     )
 
 
-def load_episode(state: PartitionState, value: bytes) -> None:
+def load_episode(state: PartitionState, episode_id: str, value: bytes | None) -> None:
     """Put a changelog record back into `state`."""
-    record = _episodes.decode(value)
-    episode = Episode(record.facility, record.booking_number)
+    record = _episodes.decode(value) if value is not None else None
+    if record is None or record.put_away is not None:
+        state.let_go(episode_id, record.put_away if record is not None else None)
+        return
+    episode = Episode(record.facility, record.booking_number, episode_id)
     for fact in record.facts:
         episode.add(fact)
     state.restore(episode, record.pairs)
@@ -71,12 +86,11 @@ def load_episode(state: PartitionState, value: bytes) -> None:
 def load(state: PartitionState, newest: Mapping[bytes, bytes | None], progress: Progress) -> Progress:
     """Bring `state` up to the newest record of each key; returns the progress among them, else the one given."""
     for key, value in newest.items():
-        if value is None:
-            continue
-        if key == PROGRESS_KEY:
+        if key != PROGRESS_KEY:
+            load_episode(state, key.decode(), value)
+        elif value is not None:
             progress = decode_progress(value)
-        else:
-            load_episode(state, value)
+    state.clock = max(state.clock, progress.clock)
     return progress
 
 

@@ -4,21 +4,22 @@
        ▲                                                                           │
        └── broker trouble: the state in memory is ahead of what is durable, so it is thrown away
 
-Inputs come from two consumers (custody events and detainers) into one inbox; whatever waits is judged together,
-so that a backlog makes large transactions and a single event a small one.
+Inputs are custody events, changes of what every instance reads whole (`broadcasts`), and time. Whatever waits is judged
+together, so that a backlog makes large transactions and a single event a small one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from aiokafka import ConsumerRecord
 
+from services.matcher.adapters.broadcasts import Broadcast, Key
 from services.matcher.adapters.changelog import (
     PROGRESS_KEY,
     STATE_TOPIC,
@@ -28,10 +29,19 @@ from services.matcher.adapters.changelog import (
     load,
 )
 from services.matcher.adapters.clock import Clock
+from services.matcher.adapters.inbox import Inbox
 from services.matcher.adapters.records import conflict_record, custody_input_of, review_record
 from services.matcher.adapters.writer import StateLog, Writer
-from services.matcher.domain.book import DetainerBook
-from services.matcher.domain.fold import CustodyInput, DetainerInput, Input, ModelInput, evolve
+from services.matcher.domain.fold import (
+    CustodyInput,
+    DecisionInput,
+    DetainerInput,
+    Input,
+    ModelInput,
+    Tick,
+    evolve,
+)
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import AGE, CONFLICTS, EPISODES, INPUTS, RESTORE, REVIEWS, TRANSACTION
 from services.matcher.settings import MatcherSettings
@@ -49,6 +59,8 @@ _BREATH_S: Final = 0.05
 _KINDS: Final[Mapping[type[Input], str]] = {
     CustodyInput: "custody",
     DetainerInput: "detainer",
+    DecisionInput: "decision",
+    Tick: "timer",
     ModelInput: "identity_model",
 }
 
@@ -69,8 +81,9 @@ class Lane:
     """See the module. Made when the partition is assigned; `ask_to_stop` gives it up.
 
     store: where the partition's state is kept. clock: what time it is.
-    book_ready: returns once the book of detainers holds all that was there when this instance started.
-    book_position: partition of detainers.v1 -> next offset that is not in the book yet.
+    ground: what it judges by. wholes: the topics that bring changes of it.
+    ground_ready: returns once the ground holds all that was there when this instance started.
+    ground_position: name of a broadcast -> partition -> next offset that is not in its book yet.
     on_restored: called, with the offset of custody.events.v1 to go on from, each time the lane begins to serve.
     """
 
@@ -78,12 +91,13 @@ class Lane:
         self,
         partition: int,
         settings: MatcherSettings,
-        book: DetainerBook,
+        ground: Ground,
+        wholes: Sequence[Broadcast],
         *,
         store: StateLog,
         clock: Clock,
-        book_ready: Callable[[], Awaitable[None]],
-        book_position: Callable[[], dict[int, int]],
+        ground_ready: Callable[[], Awaitable[None]],
+        ground_position: Callable[[], dict[str, dict[int, int]]],
         on_restored: Callable[[int, int], None],
         on_restoring: Callable[[int], None],
         parked: Parked | None = None,
@@ -93,21 +107,18 @@ class Lane:
         self.serving = False
         self.progress = Progress()
         self._settings = settings
-        self._book = book
+        self._ground = ground
         self._store = store
         self._clock = clock
-        self._book_ready = book_ready
-        self._book_position = book_position
+        self._ground_ready = ground_ready
+        self._ground_position = ground_position
         self._on_restored = on_restored
         self._on_restoring = on_restoring
         self._parked = parked
-        self._state = PartitionState(book, timedelta(days=settings.look_back_days))
+        self._state = PartitionState(ground)
         self._state_offset = 0
         self._clean = True
-        self._custody: deque[ConsumerRecord] = deque()
-        self._detainers: dict[str, None] = {}
-        self._stale: deque[str] = deque()
-        self._judged: dict[int, int] = {}
+        self._inbox = Inbox(wholes, self._due)
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -143,7 +154,7 @@ class Lane:
     @property
     def is_busy(self) -> bool:
         """Custody events wait, or were judged and are not durable yet."""
-        return bool(self._custody) or not self._clean
+        return bool(self._inbox.events) or not self._clean
 
     def ask_to_stop(self) -> None:
         """Finish the transaction in hand, take up no other; `run` then returns."""
@@ -160,13 +171,13 @@ class Lane:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), budget_s if self.serving else 0)
 
-    def offer(self, records: Sequence[ConsumerRecord], epoch: int) -> None:
+    def offer_events(self, records: Sequence[ConsumerRecord], epoch: int) -> None:
         """Custody events, in order. Those taken from Kafka before the lane last restored are dropped: they come
         again."""
         if not self.serving or epoch != self.epoch:
             return
-        self._custody.extend(records)
-        if len(self._custody) >= self._settings.inbox_limit:
+        self._inbox.events.extend(records)
+        if len(self._inbox.events) >= self._settings.inbox_limit:
             self._room.clear()
         self._wake.set()
 
@@ -174,13 +185,11 @@ class Lane:
         """Wait until the inbox has room."""
         await self._room.wait()
 
-    def offer_detainers(self, detainer_ids: Sequence[str], positions: dict[int, int]) -> None:
-        """Detainers that the book holds in a new version."""
+    def offer_changes(self, name: str, keys: Sequence[Key], positions: Mapping[int, int]) -> None:
+        """What has changed in the book of the broadcast `name`, up to `positions`."""
         if not self.serving:
             return  # the restore asks the book for all that the partition has not seen
-        if self._state.episodes:
-            self._detainers.update(dict.fromkeys(detainer_ids))
-        self._judged.update(positions)
+        self._inbox.change(name, keys if self._state.episodes else (), positions)
         self._wake.set()
 
     async def _pause(self, seconds: float) -> None:
@@ -195,25 +204,20 @@ class Lane:
     async def _restore(self, writer: Writer) -> None:
         started = self._clock.elapsed()
         self._on_restoring(self.partition)
-        await self._book_ready()
+        await self._ground_ready()
         await writer.start()
         if self._parked is not None and self._clean:
             self._state, self.progress, start = self._parked.state, self._parked.progress, self._parked.state_offset
         else:
-            self._state = PartitionState(self._book, timedelta(days=self._settings.look_back_days))
+            self._state = PartitionState(self._ground)
             self.progress, start = Progress(), 0
         self._parked = None
         self._clean = False
         newest, self._state_offset = await self._store.read(self.partition, start)
         self.progress = load(self._state, newest, self.progress)
         self._clean = True
-        self._custody.clear()
         self._room.set()
-        seen = {int(p): offset for p, offset in self.progress.detainers.items()}
-        # A partition without episodes has nothing to judge a detainer against, whatever it has not seen.
-        self._detainers = dict.fromkeys(self._book.since(seen)) if self._state.episodes else {}
-        self._judged = seen | self._book_position()
-        self._stale = deque(self._state.judged_by_others(self.progress.model))
+        self._inbox.restart(self._state, self.progress, self._ground_position(), self._ground.engine.model)
         self.epoch += 1
         self.serving = True
         self._wake.set()
@@ -226,42 +230,49 @@ class Lane:
             offset=self.progress.custody,
             count=len(self._state.episodes),
         )
-        if self._stale:
+        if self._inbox.stale:
             log.info(
                 "identity_model_changed",
                 partition=self.partition,
-                reason=f"{self.progress.model or 'unknown'} to {self._book.engine.model}",
-                count=len(self._stale),
+                reason=f"{self.progress.model or 'unknown'} to {self._ground.engine.model}",
+                count=len(self._inbox.stale),
             )
 
     async def _serve(self, writer: Writer) -> None:
         while not self._stopping.is_set():
-            if not self._custody and not self._detainers and not self._stale:
+            if self._inbox.is_empty:
                 self._wake.clear()
                 self._idle.set()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), self._settings.progress_flush_s)
-                except TimeoutError:
-                    if self._judged == {int(p): o for p, o in self.progress.detainers.items()}:
-                        continue
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._until_timer())
                 if self._stopping.is_set():
                     return
+                if not self._wake.is_set() and not self._due() and self._is_written():
+                    continue
             await self._turn(writer)
 
-    def _next(self, turn: int) -> ConsumerRecord | Input | None:
-        """What is judged next of what waits: custody events and detainers take turns, so that neither a bulk of new
-        detainers nor a backlog of events holds the other up; what another model judged is judged again behind both, and
-        beside them where they never end. The order does not matter to what comes of it (G2).
-        """
-        if self._stale and (turn % 10 == 9 or not (self._custody or self._detainers)):
-            return ModelInput(self._stale.popleft())
-        if self._custody and (turn % 2 == 0 or not self._detainers):
-            return self._custody.popleft()
-        if self._detainers:
-            detainer_id = next(iter(self._detainers))
-            del self._detainers[detainer_id]
-            return DetainerInput(detainer_id)
-        return None
+    def _is_written(self) -> bool:
+        """Whether the newest progress is durable, time left out of account."""
+        now = self._progress(self.progress.custody)
+        return (now.seen, now.model) == (self.progress.seen, self.progress.model)
+
+    def _until_timer(self) -> float:
+        """Seconds to wait for something to do: until the next timer runs out, or progress should be written."""
+        at = self._state.timers.next()
+        flush_s = self._settings.progress_flush_s
+        if at is None:
+            return flush_s
+        return min(flush_s, max(0.0, (at - self._now()).total_seconds()))
+
+    def _now(self) -> datetime:
+        return max(self._state.clock, self._clock.now())
+
+    def _due(self) -> bool:
+        at = self._state.timers.next()
+        return at is not None and at <= self._now()
+
+    def _progress(self, custody: int) -> Progress:
+        return self._inbox.progress(self.progress, custody, self._ground.engine.model, self._state.clock)
 
     async def _turn(self, writer: Writer) -> None:
         """Judge what waits, up to a limit, and publish it."""
@@ -277,19 +288,23 @@ class Lane:
         counts: Counter[str] = Counter()
         spent, slice_began = 0.0, started
         for turn in range(self._settings.transaction_max_inputs):
-            taken = self._next(turn)
+            taken = self._inbox.take(turn)
             if taken is None:
                 break
-            if isinstance(taken, ConsumerRecord):
-                offset = taken.offset + 1
-                try:
-                    taken = custody_input_of(taken)
-                except ContractViolation as violation:
-                    out.append(unreadable(taken, violation, "matcher", now))
-                    REJECTS.labels(violation.reason).inc()
-                    continue
-            counts[_KINDS[type(taken)]] += 1
-            outputs = evolve(state, taken, now)
+            record = taken if isinstance(taken, ConsumerRecord) else None
+            try:
+                given = taken if record is None else custody_input_of(record)
+                outputs = evolve(state, given, now)
+                if outputs.refused is not None:
+                    raise ContractViolation(outputs.refused, "the episode has been put away")
+            except ContractViolation as violation:
+                out.append(unreadable(record, violation, "matcher", now))
+                REJECTS.labels(violation.reason).inc()
+                continue
+            finally:
+                if record is not None:
+                    offset = record.offset + 1
+            counts[_KINDS[type(given)]] += 1
             changed |= outputs.changed
             for conflict in outputs.conflicts:
                 out.append(conflict_record(conflict))
@@ -304,21 +319,16 @@ class Lane:
             if slice_s > _BREATH_S:
                 await asyncio.sleep(0)
                 spent, slice_began = spent + slice_s, self._clock.elapsed()
-        # While detainers wait, the partition has not been judged against all of them: its progress stays behind.
-        detainers = self.progress.detainers if self._detainers else {str(p): o for p, o in self._judged.items()}
-        model = self.progress.model if self._stale else self._book.engine.model
-        progress = Progress(offset, detainers, model)
+        progress = self._progress(offset)
         out.extend(
-            OutRecord(
-                STATE_TOPIC, episode_id.encode(), encode_episode(state, state.episodes[episode_id]), (), self.partition
-            )
-            for episode_id in changed
+            OutRecord(STATE_TOPIC, episode_id.encode(), encode_episode(state, episode_id), (), self.partition)
+            for episode_id in sorted(changed)
         )
         out.append(OutRecord(STATE_TOPIC, PROGRESS_KEY, encode_progress(progress), (), self.partition))
         self._state_offset = await writer.publish(out)
         self.progress = progress
         self._clean = True
-        if len(self._custody) < self._settings.inbox_limit:
+        if len(self._inbox.events) < self._settings.inbox_limit:
             self._room.set()
         _count(counts, ages, self._clock.elapsed() - started, self._clock.now())
         EPISODES.labels(str(self.partition)).set(len(state.episodes))

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
+from services.matcher.adapters.broadcasts import Broadcast, Key, broadcasts
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.lane import Lane, Parked
-from services.matcher.adapters.records import detainer_of
 from services.matcher.adapters.writer import StateLog
-from services.matcher.domain.book import DetainerBook
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import DETAINERS
 from services.matcher.settings import MatcherSettings
@@ -30,35 +30,36 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     store, clock: as for Lane.
     spawn: runs a lane's coroutine; what it raises fails the process.
-    book_ready: returns once the book holds all detainers that were there at the start.
-    on_unreadable: keeps a record of detainers.v1 that cannot be read (G1).
+    ground_ready: returns once the ground holds all that was there at the start.
+    on_unreadable: keeps a record of a broadcast topic that cannot be read (G1).
     """
 
     def __init__(
         self,
         settings: MatcherSettings,
-        book: DetainerBook,
+        ground: Ground,
         *,
         store: StateLog,
         clock: Clock,
         consumer: Callable[[], AIOKafkaConsumer | None],
         spawn: Callable[..., asyncio.Task[None]],
-        book_ready: Callable[[], Awaitable[None]],
+        ground_ready: Callable[[], Awaitable[None]],
         on_unreadable: Callable[[ConsumerRecord, ContractViolation], None],
     ) -> None:
         self._settings = settings
-        self._book = book
+        self._ground = ground
+        self.wholes = broadcasts(ground)
         self._store = store
         self._clock = clock
         self._consumer = consumer
         self._spawn = spawn
-        self._book_ready = book_ready
+        self._ground_ready = ground_ready
         self._on_unreadable = on_unreadable
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, Parked] = {}
         self._taken: dict[int, int] = {}
-        self._book_position: dict[int, int] = {}
+        self._position: dict[str, dict[int, int]] = {whole.name: {} for whole in self.wholes}
         self.assigned = False
 
     # -- custody.events.v1 -----------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition, own in by_partition.items():
             lane = self._lanes.get(partition)
             if lane is not None:
-                lane.offer(own, epochs.get(partition, -1))
+                lane.offer_events(own, epochs.get(partition, -1))
         for partition in by_partition:
             lane = self._lanes.get(partition)
             if lane is not None:
@@ -92,11 +93,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             lane = Lane(
                 tp.partition,
                 self._settings,
-                self._book,
+                self._ground,
+                self.wholes,
                 store=self._store,
                 clock=self._clock,
-                book_ready=self._book_ready,
-                book_position=lambda: dict(self._book_position),
+                ground_ready=self._ground_ready,
+                ground_position=lambda: {name: dict(position) for name, position in self._position.items()},
                 on_restored=self._resume,
                 on_restoring=self._pause,
                 parked=self._parked.pop(tp.partition, None),
@@ -148,27 +150,25 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.seek(tp, offset)
             consumer.resume(tp)
 
-    # -- detainers.v1 ----------------------------------------------------------------------------------------------
+    # -- what every instance reads whole ---------------------------------------------------------------------------
 
-    async def detainers(self, records: Records) -> None:
-        """Take detainer versions into the book, and let every lane judge them."""
-        changed: dict[str, None] = {}
+    async def broadcast(self, whole: Broadcast, records: Records) -> None:
+        """Take records of a broadcast topic into its book, and let every lane judge what they changed."""
+        changed: dict[Key, None] = {}
         positions: dict[int, int] = {}
         for record in records:
             positions[record.partition] = record.offset + 1
-            if record.value is None:
-                continue
             try:
-                detainer = detainer_of(record)
+                key = whole.taken(record)
             except ContractViolation as violation:
                 self._on_unreadable(record, violation)
                 continue
-            if self._book.put(detainer, record.partition, record.offset):
-                changed[detainer.detainer_id] = None
-        self._book_position.update(positions)
-        DETAINERS.set(len(self._book))
+            if key is not None:
+                changed[key] = None
+        self._position[whole.name].update(positions)
+        DETAINERS.set(len(self._ground.detainers))
         for lane in self._lanes.values():
-            lane.offer_detainers(list(changed), positions)
+            lane.offer_changes(whole.name, list(changed), positions)
 
     # -- health ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from contracts.cloudevents import Attributes, decode_headers, encode_headers
 from contracts.ids import episode_id
 from contracts.types.conflict import Conflict, Review
 from contracts.types.custody import CustodyEvent
-from contracts.types.detainer import Detainer
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput
 from services.platform.errors import ContractViolation
@@ -22,7 +21,6 @@ __all__ = [
     "REVIEWS_TOPIC",
     "conflict_record",
     "custody_input_of",
-    "detainer_of",
     "review_record",
 ]
 
@@ -32,7 +30,6 @@ SOURCE: Final = "sallyport/matcher"
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(CustodyEvent)
-_detainers = msgspec.json.Decoder(Detainer)
 
 
 def custody_input_of(record: ConsumerRecord) -> CustodyInput:
@@ -51,14 +48,6 @@ def custody_input_of(record: ConsumerRecord) -> CustodyInput:
         # Its partition is not the booking's: another instance may hold the episode, so judging it here would split it.
         raise ContractViolation("key_mismatch", "the record's key is not the episode id of its booking", "key")
     return CustodyInput(Fact(attributes.source, attributes.id, attributes.accepted_at, event), episode)
-
-
-def detainer_of(record: ConsumerRecord) -> Detainer:
-    """The detainer version on a record of detainers.v1. Raises ContractViolation."""
-    try:
-        return _detainers.decode(record.value or b"")
-    except (msgspec.DecodeError, ValueError) as error:
-        raise ContractViolation("detainer_unreadable", str(error)[:500]) from None
 
 
 def conflict_record(conflict: Conflict) -> OutRecord:

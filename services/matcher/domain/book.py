@@ -10,14 +10,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from contracts.types.detainer import Detainer, DetainerState
+from contracts.types.detainer import Detainer
 from contracts.types.person import Person
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, Prepared
 
 __all__ = ["DetainerBook", "Entry"]
-
-# A detainer that is over still meets the episodes of its time, so that late facts end as early ones do (G2).
-_NEVER_MET = frozenset({DetainerState.SUPERSEDED})
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -59,15 +56,13 @@ class DetainerBook:
         if self._collecting:
             if self._late is not None:
                 self._late[detainer.detainer_id] = None
-        elif known is None or _met(known.detainer) != _met(detainer) or known.detainer.person != detainer.person:
+        elif known is None or known.detainer.person != detainer.person:
             self._file(detainer)
         return True
 
     def _file(self, detainer: Detainer) -> None:
-        if _met(detainer):
-            self._index.put(detainer.detainer_id, self.engine.prepare(detainer.person))
-        else:
-            self._index.remove(detainer.detainer_id)
+        # One that is over stays: it meets the episodes of its time, so that late facts end as early ones do (G2).
+        self._index.put(detainer.detainer_id, self.engine.prepare(detainer.person))
 
     def collect(self) -> None:
         """Leave the index alone until `finish`. The book has to be empty."""
@@ -78,7 +73,7 @@ class DetainerBook:
     def collected(self) -> list[tuple[str, Person]]:
         """What `build` takes: everybody who is there now. What comes after is caught up with by `finish`."""
         self._late = {}
-        return [(name, entry.detainer.person) for name, entry in self._entries.items() if _met(entry.detainer)]
+        return [(name, entry.detainer.person) for name, entry in self._entries.items()]
 
     def build(self, people: list[tuple[str, Person]]) -> None:
         """Make the index. Touches nothing else, so that the book may take in versions meanwhile."""
@@ -113,10 +108,6 @@ class DetainerBook:
                     break
                 found.append((partition, offset, detainer_id))
         return [detainer_id for _, _, detainer_id in sorted(found)]
-
-
-def _met(detainer: Detainer) -> bool:
-    return detainer.state not in _NEVER_MET
 
 
 def _order(detainer: Detainer) -> tuple[object, int]:

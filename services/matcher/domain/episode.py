@@ -7,12 +7,13 @@ which they came, and how often, cannot matter (G2):
 - `booked` is the ground on which the others stand, whenever it comes (rule 7): it never undoes a release, since a
   new admission has a new booking number (rule 17);
 - death ends everything (rule 6);
-- an inferred release says nothing new of somebody who is known to have left (rule 10).
+- an inferred release says nothing new of somebody who is known to have left (rule 10);
+- a merge gives the person both identifiers, until it is taken back (rule 3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -27,12 +28,14 @@ from contracts.types.custody import (
     Died,
     Escaped,
     HeldElsewhere,
+    Merged,
     ReleaseCancelled,
     Released,
     ReleaseReason,
     ReleaseScheduled,
     Returned,
     Transferred,
+    Unmerged,
     Updated,
     Voided,
 )
@@ -66,8 +69,8 @@ class EpisodeView(Struct, frozen=True, gc=False):
     """What the facts add up to.
 
     known: a booking is known and stands. voided: it was taken back. person None: nobody is named yet.
-    scheduled: the release that is coming, while custody lasts. ended: how custody ended, if it did.
-    ended_at: when. elsewhere and escape are no end of custody (rule 6).
+    scheduled: the release that is coming, while custody lasts. ended: how custody ended, if it did. Each with when the
+    fact was accepted. ended_at: when it ended. elsewhere and escape are no end of custody (rule 6).
     """
 
     status: CustodyStatus
@@ -77,17 +80,23 @@ class EpisodeView(Struct, frozen=True, gc=False):
     first_at: datetime
     scheduled: ReleaseScheduled | None
     ended: Released | Transferred | Died | None
+    scheduled_accepted_at: datetime | None = None
+    ended_accepted_at: datetime | None = None
 
     @property
     def ended_at(self) -> datetime | None:
         return self.ended.occurred_at if self.ended is not None else None
 
-    def release(self) -> Release | None:
+    def release(self, inferred_stands: bool = False) -> Release | None:
         """The end of custody, scheduled or come about, as a conflict tells it."""
         match self.ended:
             case Released() as r:
                 return Release(
-                    released_at=r.occurred_at, reason=r.reason, released_to=r.released_to, inferred=r.inferred
+                    released_at=r.occurred_at,
+                    reason=r.reason,
+                    released_to=r.released_to,
+                    inferred=r.inferred,
+                    inferred_stands=inferred_stands,
                 )
             case Transferred() as t:
                 return Release(released_at=t.occurred_at, to_facility=t.to_facility)
@@ -102,13 +111,14 @@ class EpisodeView(Struct, frozen=True, gc=False):
 class Episode:
     """The facts of one booking. `add` is the only way in."""
 
-    __slots__ = ("_facts", "_view", "booking_number", "facility", "id")
+    __slots__ = ("_discarded", "_facts", "_view", "booking_number", "facility", "id")
 
     def __init__(self, facility: str, booking_number: str, known_id: str | None = None) -> None:
         self.facility = facility
         self.booking_number = booking_number
         self.id = known_id or episode_id(facility, booking_number)
         self._facts: dict[FactId, Fact] = {}
+        self._discarded: frozenset[FactId] = frozenset()
         self._view: EpisodeView | None = None
 
     @property
@@ -116,19 +126,35 @@ class Episode:
         """Every fact kept, in the order in which they came."""
         return list(self._facts.values())
 
+    @property
+    def heard_at(self) -> datetime:
+        """When the newest of its facts was accepted."""
+        return max(fact.accepted_at for fact in self._facts.values())
+
     def add(self, fact: Fact) -> bool:
-        """Take a fact in; False if it was known. One id with two contents: the newer one stays (rule 8)."""
+        """Take a fact in; False if it was known. One id with two contents: the newer one stays (rule 8); of one content
+        that was accepted twice, the first time counts."""
         known = self._facts.get(fact.id)
-        if known is not None and (known.event == fact.event or _tie(known) >= _tie(fact)):
-            return False
+        if known is not None:
+            mine, theirs = _tie(known), _tie(fact)
+            if mine > theirs or (mine == theirs and known.accepted_at <= fact.accepted_at):
+                return False
         self._facts[fact.id] = fact
         self._view = None
+        return True
+
+    def discard(self, wanted: Callable[[Fact], bool]) -> bool:
+        """Leave out of account the facts that `wanted` names, and no others; True if that changes which (rule 19)."""
+        discarded = frozenset(fact.id for fact in self._facts.values() if wanted(fact))
+        if discarded == self._discarded:
+            return False
+        self._discarded, self._view = discarded, None
         return True
 
     @property
     def view(self) -> EpisodeView:
         if self._view is None:
-            self._view = _view(self._facts)
+            self._view = _view(self._facts, self._discarded)
         return self._view
 
 
@@ -181,15 +207,17 @@ def _status_after(event: CustodyEvent) -> CustodyStatus | None:
             return None
 
 
-def _view(facts: dict[FactId, Fact]) -> EpisodeView:
+def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeView:
     gone = _voided(facts) if len(facts) > 1 else set()
-    standing = [fact for fact in facts.values() if fact.id not in gone]
+    standing = [fact for fact in facts.values() if fact.id not in gone and fact.id not in discarded]
     if len(standing) > 1:
         standing.sort(key=lambda f: f.order)
     status = CustodyStatus.IN_CUSTODY
     ended: Released | Transferred | Died | None = None
     scheduled: ReleaseScheduled | None = None
+    scheduled_accepted_at = ended_accepted_at = None
     person: Person | None = None
+    merges: dict[tuple[Identifier, Identifier], bool] = {}
     booked_at: datetime | None = None
     for fact in standing:
         event = fact.event
@@ -201,8 +229,11 @@ def _view(facts: dict[FactId, Fact]) -> EpisodeView:
                 person = _merged(person, event.person) if event.person is not None else person
             case ReleaseScheduled():
                 scheduled = None if event.reason in _NOT_TO_THE_COMMUNITY else event
+                scheduled_accepted_at = fact.accepted_at
             case ReleaseCancelled():
                 scheduled = None
+            case Merged() | Unmerged():
+                merges[event.absorbed, event.surviving] = isinstance(event, Merged)
         after = _status_after(event)
         if after is None or status is CustodyStatus.DIED:
             continue
@@ -210,15 +241,39 @@ def _view(facts: dict[FactId, Fact]) -> EpisodeView:
             continue
         status = after
         ended = event if after in _ENDED and isinstance(event, Released | Transferred | Died) else None
+        ended_accepted_at = fact.accepted_at
+        if ended is not None and not (isinstance(ended, Released) and ended.inferred):
+            scheduled = None  # it came about: whoever is brought back is not due for release any more
     return EpisodeView(
         status=status,
-        person=person,
+        person=_linked(person, merges),
         booked_at=booked_at,
         voided=booked_at is None and any(isinstance(facts[i].event, Booked) for i in gone if i in facts),
         first_at=min(f.event.occurred_at for f in facts.values()),
         scheduled=scheduled if ended is None else None,
         ended=ended,
+        scheduled_accepted_at=scheduled_accepted_at if ended is None else None,
+        ended_accepted_at=ended_accepted_at if ended is not None else None,
     )
+
+
+def _linked(person: Person | None, merges: Mapping[tuple[Identifier, Identifier], bool]) -> Person | None:
+    """The person with every identifier that merges join to one of theirs (rule 3)."""
+    links = [pair for pair, stands in merges.items() if stands]
+    if person is None or not links:
+        return person
+    known = {(i.kind, i.issuer, i.value) for i in person.identifiers}
+    added: list[Identifier] = []
+    grown = True
+    while grown:
+        grown = False
+        for one, other in (*links, *((b, a) for a, b in links)):
+            key = (other.kind, other.issuer, other.value)
+            if (one.kind, one.issuer, one.value) in known and key not in known:
+                known.add(key)
+                added.append(other)
+                grown = True
+    return msgspec.structs.replace(person, identifiers=[*person.identifiers, *added]) if added else person
 
 
 def _merged(old: Person | None, new: Person) -> Person:

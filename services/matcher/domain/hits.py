@@ -58,11 +58,11 @@ def _alone(state: PartitionState, one: Prepared, other: Prepared) -> Identity:
     Asked of the two alone. A search leaves out blocks that have grown too large, and what else is in an index must not
     take back what these two records say (G2).
     """
-    index = state.book.engine.new_index()
+    index = state.ground.engine.new_index()
     index.put("", one)
     for candidate in index.search(other):
         return candidate.identity
-    return Identity(tier=Tier.NONE, model=state.book.engine.model)
+    return Identity(tier=Tier.NONE, model=state.ground.engine.model)
 
 
 def _pair(state: PartitionState, episode: Episode, entry: Entry, identity: Identity, changed: set[str]) -> None:

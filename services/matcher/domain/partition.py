@@ -1,31 +1,34 @@
-"""One partition's episodes, by id and by person, and what was published of each pair."""
+"""One partition's episodes, by id and by person, what was published of each pair, and what time will bring."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 
 from contracts.types.common import Tier
-from contracts.types.conflict import Identity
+from contracts.types.conflict import Identity, ReviewStatus
 from contracts.types.person import Person
-from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Episode
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.engine import Candidate, Prepared
 from services.matcher.domain.stages import Standing
+from services.matcher.domain.timers import Timers
 
-__all__ = ["Pair", "PartitionState"]
+__all__ = ["BEGINNING", "Pair", "PartitionState"]
 
 _NOBODY: Final = Person()
+BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""A clock that has not been set."""
 
 
 class Pair(Struct, omit_defaults=True):
     """What was published of one (detainer, episode) pair; the ground for the next version.
 
-    told: standing of the conflict's newest version, None before the first.
-    review: what the newest review version was about, None while there is none open.
+    told, told_tier: the conflict's newest version, None before the first.
+    review, review_status, review_identity, review_decision: the newest review version that has not been withdrawn.
     """
 
     identity: Identity
@@ -34,33 +37,59 @@ class Pair(Struct, omit_defaults=True):
     told_tier: Tier | None = None
     review_version: int = 0
     review: Standing | None = None
+    review_status: ReviewStatus = ReviewStatus.OPEN
     review_identity: Identity | None = None
+    review_decision: str | None = None
 
 
 class PartitionState:
     """The episodes of one partition, indexed by person, and their pairs.
 
-    book: shared by all partitions of an instance, read only from here.
-    look_back: see `stages.derive`.
+    ground: shared by all partitions of an instance, read only from here.
+    clock: the latest time that an input was judged at; never goes back, whoever owns the partition.
+    put_away: episodes that were let go (docs/lifecycle.md, "Put away"), and when.
     """
 
-    def __init__(self, book: DetainerBook, look_back: timedelta) -> None:
-        self.book = book
-        self.look_back = look_back
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.book = ground.detainers
+        self.clock = BEGINNING
         self.episodes: dict[str, Episode] = {}
         self.pairs: dict[str, dict[str, Pair]] = {}
-        self._index = book.engine.new_index()
+        self.put_away: dict[str, datetime] = {}
+        self.timers = Timers()
+        self._index = ground.engine.new_index()
         self._indexed: dict[str, Person] = {}
         self._by_detainer: dict[str, set[str]] = {}
 
     def restore(self, episode: Episode, pairs: dict[str, Pair]) -> None:
-        """Put in an episode as the changelog has it."""
-        for detainer_id in self.pairs.pop(episode.id, {}):
-            self._by_detainer[detainer_id].discard(episode.id)
+        """Put in an episode as the changelog has it. What time has brought about meanwhile is due at once."""
+        self._unlink(episode.id)
         self.episodes[episode.id] = episode
         for detainer_id, pair in pairs.items():
             self.link(episode.id, detainer_id, pair)
+            self.timers.set((episode.id, detainer_id), BEGINNING)
+        self.timers.set((episode.id, ""), BEGINNING)
         self.reindex(episode)
+
+    def let_go(self, episode_id: str, at: datetime | None) -> None:
+        """Take the episode out. at: leaves a marker that it was put away then; None: leaves nothing."""
+        for detainer_id in self.pairs.get(episode_id, {}):
+            self.timers.set((episode_id, detainer_id), None)
+        self._unlink(episode_id)
+        self.episodes.pop(episode_id, None)
+        if self._indexed.pop(episode_id, None) is not None:
+            self._index.remove(episode_id)
+        if at is None:
+            self.put_away.pop(episode_id, None)
+            self.timers.set((episode_id, ""), None)
+        else:
+            self.put_away[episode_id] = at
+            self.timers.set((episode_id, ""), at + self.ground.terms.marker)
+
+    def _unlink(self, episode_id: str) -> None:
+        for detainer_id in self.pairs.pop(episode_id, {}):
+            self._by_detainer[detainer_id].discard(episode_id)
 
     def search(self, person: Prepared) -> Iterable[Candidate]:
         """Episodes of this partition that may be of this person."""
@@ -72,7 +101,7 @@ class PartitionState:
         model: the one by which the partition was judged whole, empty if that is not known. If it is the engine's, only
         pairs that yet another model judged are left, such as one whose work was cut short.
         """
-        mine = self.book.engine.model
+        mine = self.ground.engine.model
         if model != mine:
             return sorted(self._indexed)
         return sorted(
@@ -91,7 +120,7 @@ class PartitionState:
 
     def prepared(self, episode: Episode) -> Prepared:
         """The episode's person as the engine wants it."""
-        return self.book.engine.prepare(episode.view.person or _NOBODY)
+        return self.ground.engine.prepare(episode.view.person or _NOBODY)
 
     def reindex(self, episode: Episode) -> Prepared | None:
         """Bring the index up to date with the episode; its person, if that is another than before, else None."""
@@ -101,7 +130,7 @@ class PartitionState:
             return None
         if person is None:
             person = _NOBODY  # who it was is not known any more
-        prepared = self.book.engine.prepare(person)
+        prepared = self.ground.engine.prepare(person)
         self._indexed[episode.id] = person
         self._index.put(episode.id, prepared)
         return prepared

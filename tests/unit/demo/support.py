@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from msgspec import Raw
 
@@ -13,9 +13,9 @@ from contracts.types.detainer import Detainer, DetainerCommand
 from deploy.demo.outside import Arrival
 from deploy.demo.world.generate import World
 from services.ingest.domain.detainers import decide, id_of
-from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput, DetainerInput, evolve
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
@@ -24,7 +24,6 @@ from services.notifier.domain.planning import ENDING, plan
 __all__ = ["NOW", "Folded", "arrivals_of", "fold"]
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-LOOK_BACK = timedelta(days=30)
 ENGINE = WeighedEngine(load_model())
 
 
@@ -37,8 +36,8 @@ class Folded:
 
 
 def fold(world: World) -> Folded:
-    book = DetainerBook(ENGINE)
-    state = PartitionState(book, LOOK_BACK)
+    ground = Ground(ENGINE)
+    state = PartitionState(ground)
     current: dict[str, Detainer] = {}
     folded = Folded()
     for index, post in enumerate([*world.lodged, *world.stream]):
@@ -48,7 +47,7 @@ def fold(world: World) -> Folded:
             version = decide(body, current.get(name), NOW)
             assert version is not None, "every command changes something"
             current[name] = version
-            book.put(version, 0, index)
+            ground.detainers.put(version, 0, index)
             out = evolve(state, DetainerInput(name), NOW)
         else:
             assert post.event_id is not None

@@ -10,12 +10,13 @@ from aiokafka import ConsumerRecord
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import episode_id
 from contracts.types.custody import Booked, Updated
+from services.matcher.adapters.broadcasts import broadcasts
 from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_progress
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.lane import Lane
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
-from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.fold import CustodyInput, evolve
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
@@ -50,7 +51,7 @@ def record(offset: int) -> ConsumerRecord[bytes, bytes]:
 
 def lane(**settings: float) -> Lane:
     """A lane that serves, with one episode in it."""
-    book = DetainerBook(ENGINE)
+    ground = Ground(ENGINE)
 
     async def ready() -> None:
         pass
@@ -58,11 +59,12 @@ def lane(**settings: float) -> Lane:
     made = Lane(
         0,
         MatcherSettings.model_validate(settings),
-        book,
+        ground,
+        broadcasts(ground),
         store=KafkaStateLog(MatcherSettings(), "unused"),
-        clock=SystemClock(),
-        book_ready=ready,
-        book_position=dict,
+        clock=SystemClock(60),
+        ground_ready=ready,
+        ground_position=dict,
         on_restored=lambda *_: None,
         on_restoring=lambda _: None,
     )
@@ -75,26 +77,28 @@ def offer(made: Lane, detainers: int, events: int) -> None:
     book = made.state.book
     for number in range(detainers):
         book.put(detainer(reference=f"D-{number}", who=person(sid=f"{number + 10}")), 0, number)
-    made.offer_detainers(book.since({}), {0: detainers})
-    made.offer([record(offset) for offset in range(events)], made.epoch)
+    made.offer_changes("detainers", book.since({}), {0: detainers})
+    made.offer_events([record(offset) for offset in range(events)], made.epoch)
 
 
 async def test_a_bulk_of_detainers_does_not_hold_events_up() -> None:
     made, writer = lane(transaction_max_inputs=40), Recorder()
     offer(made, detainers=500, events=20)
     await made._turn(writer)
-    assert writer.progress == [Progress(custody=20, detainers={}, model=ENGINE.model)]
-    while made._detainers:
+    (progress,) = writer.progress
+    assert (progress.custody, progress.seen["detainers"], progress.model) == (20, {}, ENGINE.model)
+    while made._inbox._changes["detainers"]:
         await made._turn(writer)
     assert len(writer.progress) == 1 + 480 // 40
-    assert writer.progress[-1].detainers == {"0": 500}
+    assert writer.progress[-1].seen["detainers"] == {"0": 500}
 
 
 async def test_a_backlog_of_events_does_not_hold_detainers_up() -> None:
     made, writer = lane(transaction_max_inputs=40), Recorder()
     offer(made, detainers=20, events=500)
     await made._turn(writer)
-    assert writer.progress == [Progress(custody=20, detainers={"0": 20}, model=ENGINE.model)]
+    (progress,) = writer.progress
+    assert (progress.custody, progress.seen["detainers"], progress.model) == (20, {"0": 20}, ENGINE.model)
 
 
 async def test_a_transaction_is_closed_after_its_time() -> None:
@@ -109,8 +113,8 @@ async def test_what_another_model_judged_comes_last_and_progress_says_when_it_is
     made, writer = lane(transaction_max_inputs=2), Recorder()
     for number in range(3):
         evolve(made.state, CustodyInput(fact(Booked, 0), f"epi_{number}"), START)
-    made._stale.extend(made.state.judged_by_others("another"))
+    made._inbox.stale.extend(made.state.judged_by_others("another"))
     offer(made, detainers=0, events=2)
-    while made.is_busy or made._stale:
+    while made.is_busy or made._inbox.stale:
         await made._turn(writer)
     assert [(p.custody, p.model) for p in writer.progress] == [(2, ""), (2, ""), (2, ENGINE.model)]

@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -23,8 +22,8 @@ from deploy.demo.world.people import Link, Population
 from deploy.demo.world.places import HARTFORD
 from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.api.search import MAX_BODY_BYTES, Found, SearchApi, read_person
-from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.fold import CustodyInput, evolve
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.partition import PartitionState
 from services.matcher.domain.rules import CITIZENSHIP
@@ -44,8 +43,9 @@ class Served:
     """A matcher's edge over a book of one detainer and one partition of one episode, both of `person()`."""
 
     def __init__(self, token: str | None = TOKEN, waiting: str | None = None) -> None:
-        self.book = DetainerBook(MeteredEngine(WeighedEngine(load_model())))
-        self.state = PartitionState(self.book, timedelta(days=30))
+        self.ground = Ground(MeteredEngine(WeighedEngine(load_model())))
+        self.book = self.ground.detainers
+        self.state = PartitionState(self.ground)
         self.book.put(detainer(), 0, 0)
         evolve(self.state, CustodyInput(fact(Booked, 0), EPISODE), at(0))
         self.waiting = waiting

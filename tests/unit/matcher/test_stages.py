@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -26,9 +26,10 @@ from contracts.types.custody import (
 from contracts.types.detainer import Detainer, DetainerState
 from services.matcher.domain.episode import Episode, Fact
 from services.matcher.domain.stages import Standing, derive
+from services.matcher.domain.terms import Terms
 from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person
 
-LOOK_BACK = timedelta(days=30)
+TERMS = Terms()
 booked = fact(Booked, 0)
 
 
@@ -36,7 +37,7 @@ def standing(facts: list[Fact], of: Detainer) -> Standing | None:
     episode = Episode(FACILITY, BOOKING)
     for f in facts:
         episode.add(f)
-    return derive(episode.view, of, LOOK_BACK)
+    return derive(episode.view, of, TERMS, UTC, at(0)).standing
 
 
 def lifted(changed: float, lodged: float = -24) -> Detainer:
@@ -114,7 +115,10 @@ def test_reason_of_a_retraction() -> None:
     for of, reason in (
         (lifted(5), RetractionReason.DETAINER_LIFTED),
         (withdrawn, RetractionReason.DETAINER_WITHDRAWN),
-        (detainer(-24, DetainerState.EXPIRED, 5), RetractionReason.DETAINER_ENDED),
+        (detainer(-24, DetainerState.DECLINED, 5), RetractionReason.DETAINER_DECLINED),
+        (detainer(-24, DetainerState.SUPERSEDED, 5), RetractionReason.DETAINER_SUPERSEDED),
+        (detainer(-24, DetainerState.EXPIRED, 5), RetractionReason.DETAINER_EXPIRED),
+        (detainer(-24, DetainerState.CLOSED, 5), RetractionReason.DETAINER_ENDED),
     ):
         got = standing([booked], of)
         assert got is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from hypothesis import strategies as st
 
 from contracts.ids import episode_id
@@ -21,9 +19,9 @@ from contracts.types.custody import (
 )
 from contracts.types.detainer import Detainer, DetainerState
 from services.matcher.adapters.changelog import encode_episode, load_episode
-from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import CustodyInput, DetainerInput, ModelInput, evolve
+from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
@@ -31,7 +29,6 @@ from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, f
 
 __all__ = ["ENGINE", "EPISODE", "INPUTS", "World"]
 
-LOOK_BACK = timedelta(days=30)
 ENGINE = WeighedEngine(load_model())
 EPISODE = episode_id(FACILITY, BOOKING)
 
@@ -40,8 +37,10 @@ class World:
     """A book and one partition, driven by hand."""
 
     def __init__(self, engine: WeighedEngine = ENGINE) -> None:
-        self.book = DetainerBook(engine)
-        self.state = PartitionState(self.book, LOOK_BACK)
+        self.ground = Ground(engine)
+        self.book = self.ground.detainers
+        self.state = PartitionState(self.ground)
+        self.now = at(0)
         self.conflicts: list[Conflict] = []
         self.reviews: list[Review] = []
         self.changed: set[str] = set()
@@ -50,11 +49,11 @@ class World:
     def take(self, *inputs: Fact | Detainer) -> World:
         for given_input in inputs:
             if isinstance(given_input, Fact):
-                out = evolve(self.state, CustodyInput(given_input, EPISODE), at(1000))
+                out = evolve(self.state, CustodyInput(given_input, EPISODE), self.now)
             else:
                 self._offset += 1
                 self.book.put(given_input, 0, self._offset)
-                out = evolve(self.state, DetainerInput(given_input.detainer_id), at(1000))
+                out = evolve(self.state, DetainerInput(given_input.detainer_id), self.now)
             self.conflicts += out.conflicts
             self.reviews += out.reviews
         return self
@@ -63,22 +62,24 @@ class World:
         """The same world after a crash: only what the changelog holds is left, and the detainers. engine: another."""
         again = World(engine or ENGINE)
         if engine is None:
+            again.ground = self.ground
             again.book = self.book
         else:
             for detainer_id in self.book.since({}):
                 entry = self.book.get(detainer_id)
                 assert entry is not None
                 again.book.put(entry.detainer, entry.partition, entry.offset)
-        again.state = PartitionState(again.book, LOOK_BACK)
-        for episode in self.state.episodes.values():
-            load_episode(again.state, encode_episode(self.state, episode))
+        again.state = PartitionState(again.ground)
+        for name in self.state.episodes:
+            load_episode(again.state, name, encode_episode(self.state, name))
+        again.now = self.now
         again._offset = self._offset
         return again
 
     def judge_again(self, model: str) -> World:
         """What a lane does after it has restored a partition that `model` had judged."""
         for stale in self.state.judged_by_others(model):
-            out = evolve(self.state, ModelInput(stale), at(1000))
+            out = evolve(self.state, ModelInput(stale), self.now)
             self.conflicts += out.conflicts
             self.reviews += out.reviews
             self.changed |= out.changed

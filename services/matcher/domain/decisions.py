@@ -1,0 +1,55 @@
+"""What reviewers decided: the newest decision on each evidence of each pair. Held whole by every instance, like
+detainers, since a review's key does not tell whose partition its episode is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contracts.types.conflict import ReviewDecision
+
+__all__ = ["DecisionBook"]
+
+Pair = tuple[str, str]
+
+
+class DecisionBook:
+    """Written by whoever reads review.decisions.v1, read by every partition's fold."""
+
+    def __init__(self) -> None:
+        self._by_pair: dict[Pair, dict[str, ReviewDecision]] = {}
+        self._order: dict[int, dict[Pair, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_pair)
+
+    def put(self, decision: ReviewDecision, partition: int, offset: int) -> bool:
+        """Take a decision in; False if one on the same evidence is as new or newer, by (decided_at, decision_id)."""
+        pair = (decision.detainer_id, decision.episode_id)
+        known = self._by_pair.setdefault(pair, {})
+        before = known.get(decision.evidence_id)
+        if before is not None and _order(before) >= _order(decision):
+            return False
+        known[decision.evidence_id] = decision
+        order = self._order.setdefault(partition, {})
+        order.pop(pair, None)
+        order[pair] = offset
+        return True
+
+    def on(self, detainer_id: str, episode_id: str) -> Mapping[str, ReviewDecision]:
+        """Evidence id -> decision, of a pair."""
+        return self._by_pair.get((detainer_id, episode_id), {})
+
+    def since(self, judged: Mapping[int, int]) -> list[Pair]:
+        """(detainer, episode) of what was read at or after `judged` (partition -> next offset), oldest first."""
+        found: list[tuple[int, int, Pair]] = []
+        for partition, order in self._order.items():
+            start = judged.get(partition, 0)
+            for pair, offset in reversed(order.items()):
+                if offset < start:
+                    break
+                found.append((partition, offset, pair))
+        return [pair for _, _, pair in sorted(found)]
+
+
+def _order(decision: ReviewDecision) -> tuple[object, str]:
+    return (decision.decided_at, decision.decision_id)

@@ -1,0 +1,189 @@
+"""What is published of a pair: conflict versions for the agency, review versions for a person who decides.
+
+A version is made where what there is to say differs from what was said last, and for nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from contracts.ids import conflict_id, review_id
+from contracts.types.common import Tier
+from contracts.types.conflict import (
+    Cause,
+    Conflict,
+    ConflictDetainer,
+    ConflictEpisode,
+    Decision,
+    Identity,
+    RetractionReason,
+    Review,
+    ReviewDecision,
+    ReviewOutcome,
+    ReviewSide,
+    ReviewStatus,
+    Stage,
+)
+from contracts.types.detainer import Detainer
+from contracts.types.person import Person
+from services.matcher.domain.episode import Episode
+from services.matcher.domain.hits import evidence_id
+from services.matcher.domain.partition import Pair
+from services.matcher.domain.stages import NOTIFIABLE, Standing, retracted
+
+__all__ = ["Occasion", "next_conflict", "next_review"]
+
+
+class Occasion(Struct, frozen=True):
+    """Of whom there is to be spoken, why now, and when. decision: a reviewer's, on just the evidence that there is."""
+
+    episode: Episode
+    detainer: Detainer
+    decision: ReviewDecision | None
+    cause: Cause
+    now: datetime
+
+
+def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Conflict | None:
+    """The next version of the pair's conflict, where there is one; `pair` then has it as told."""
+    told = pair.told
+    identity = _decided(pair.identity, on.decision)
+    tellable = identity.tier in NOTIFIABLE and identity.reviewed is not Decision.REJECT
+    if standing is None or not tellable:
+        if told is None or told.stage is Stage.RETRACTED:
+            return None
+        standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable else _why_lost(identity))
+    elif told is None and standing.stage is Stage.RETRACTED:
+        return None  # nobody was told anything that would have to be taken back
+    if standing == told and identity.tier is pair.told_tier:
+        return None
+    pair.version += 1
+    pair.told, pair.told_tier = standing, identity.tier
+    return Conflict(
+        conflict_id=conflict_id(on.detainer.detainer_id, on.episode.id),
+        version=pair.version,
+        stage=standing.stage,
+        previous_stage=told.stage if told is not None else None,
+        detainer=_of_detainer(on.detainer),
+        episode=_of_episode(on.episode),
+        identity=identity,
+        release=standing.release,
+        retraction=standing.retraction,
+        closed_because=standing.closed_because,
+        alerts=standing.alerts,
+        hold_until=standing.hold_until,
+        custody_assumed_at=standing.custody_assumed_at,
+        time_to_custody_s=_time_to_custody(standing),
+        cause=on.cause,
+        decided_at=on.now,
+    )
+
+
+def next_review(pair: Pair, standing: Standing | None, on: Occasion) -> Review | None:
+    """The next version of the pair's review, where there is one; `pair` then has it.
+
+    An open one follows the conflict's stage; a decided one stays as it is until the evidence or the decision changes.
+    """
+    status = _status(pair, standing, on.decision)
+    if status is None:
+        if pair.review is None:
+            return None
+        shown, identity = pair.review, pair.review_identity or pair.identity
+        pair.review = pair.review_identity = pair.review_decision = None
+        pair.review_status = ReviewStatus.OPEN
+    else:
+        assert standing is not None
+        decision = on.decision.decision_id if on.decision is not None else None
+        known = pair.review is not None and (pair.review_status, pair.review_decision) == (status, decision)
+        if known and pair.review_identity == pair.identity and (pair.review == standing or decision is not None):
+            return None
+        shown, identity = standing, pair.identity
+        pair.review, pair.review_identity = standing, identity
+        pair.review_status, pair.review_decision = status, decision
+    pair.review_version += 1
+    detainer, episode = on.detainer, on.episode
+    return Review(
+        review_id=review_id(detainer.detainer_id, episode.id),
+        version=pair.review_version,
+        status=status or ReviewStatus.WITHDRAWN,
+        conflict_id=conflict_id(detainer.detainer_id, episode.id),
+        stage=shown.stage,
+        detainer=_of_detainer(detainer),
+        detainer_side=ReviewSide(record=detainer.detainer_id, where=detainer.agency, person=detainer.person),
+        custody_side=ReviewSide(record=episode.id, where=episode.facility, person=episode.view.person or Person()),
+        identity=identity,
+        evidence_id=evidence_id(identity),
+        outcome=_outcome(on.decision) if status is not None else None,
+        cause=on.cause,
+        decided_at=on.now,
+    )
+
+
+def _status(pair: Pair, standing: Standing | None, decision: ReviewDecision | None) -> ReviewStatus | None:
+    """How the pair's review stands; None where there is nothing for a person to decide."""
+    if pair.identity.tier is not Tier.POSSIBLE or standing is None:
+        return None
+    if standing.stage in (Stage.RETRACTED, Stage.CLOSED):
+        return None
+    if decision is None:
+        return ReviewStatus.OPEN
+    return ReviewStatus.CONFIRMED if decision.decision is Decision.CONFIRM else ReviewStatus.REJECTED
+
+
+def _decided(identity: Identity, decision: ReviewDecision | None) -> Identity:
+    """The identity with what a person has said of it: confirmed, POSSIBLE is told as PROBABLE (rule 1: without
+    fingerprints nobody confirms); rejected, it is not told whatever the tier."""
+    if decision is None or (decision.decision is Decision.CONFIRM and identity.tier is not Tier.POSSIBLE):
+        return identity
+    tier = Tier.PROBABLE if decision.decision is Decision.CONFIRM else identity.tier
+    return msgspec.structs.replace(identity, tier=tier, reviewed=decision.decision)
+
+
+def _why_lost(identity: Identity) -> RetractionReason:
+    rejected = identity.reviewed is Decision.REJECT
+    return RetractionReason.IDENTITY_REJECTED if rejected else RetractionReason.IDENTITY_CHANGED
+
+
+def _outcome(decision: ReviewDecision | None) -> ReviewOutcome | None:
+    if decision is None:
+        return None
+    return ReviewOutcome(
+        decision_id=decision.decision_id,
+        decision=decision.decision,
+        reason=decision.reason,
+        reviewer=decision.reviewer,
+        decided_at=decision.decided_at,
+    )
+
+
+def _time_to_custody(standing: Standing) -> float | None:
+    """Seconds from the release until the lodging agency had the person (the Hartford case: 62 days)."""
+    released_at = standing.release.released_at if standing.release is not None else None
+    if standing.custody_assumed_at is None or released_at is None:
+        return None
+    return max(0.0, (standing.custody_assumed_at - released_at).total_seconds())
+
+
+def _of_detainer(detainer: Detainer) -> ConflictDetainer:
+    return ConflictDetainer(
+        detainer_id=detainer.detainer_id,
+        agency=detainer.agency,
+        agency_reference=detainer.agency_reference,
+        type=detainer.type,
+        intent=detainer.intent,
+        lodged_at=detainer.lodged_at,
+    )
+
+
+def _of_episode(episode: Episode) -> ConflictEpisode:
+    view = episode.view
+    return ConflictEpisode(
+        episode_id=episode.id,
+        facility=episode.facility,
+        booking_number=episode.booking_number,
+        custody_status=view.status,
+        booked_at=view.booked_at,
+    )
