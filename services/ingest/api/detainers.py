@@ -52,8 +52,8 @@ class DetainersApi:
             "POST",
             "/v1/detainers",
             self.post,
-            "Lodge, amend, lift, withdraw or supersede detainers, report one declined, or custody assumed; one command, "
-            "or an array of them",
+            "Lodge, amend, lift, withdraw or supersede detainers, report one declined, or custody assumed; "
+            "one command, or an array of them",
             request={"application/json": "detainer-command.v1.json"},
             responses={
                 202: ("All in-sync replicas have it; or it was so already (`unchanged`).", _ANSWER),
