@@ -40,6 +40,10 @@ def person(
     )
 
 
+def sid(value: str, state: str = "CT") -> Identifier:
+    return Identifier(kind=IdentifierKind.SID, value=value, issuer=state)
+
+
 def fact(kind: type[CustodyEvent], hours: float, event_id: str | None = None, sequence: int = 0, **fields: Any) -> Fact:
     """A fact of BOOKING; its event id, unless given, follows from what it says."""
     if kind is Booked:
@@ -57,6 +61,8 @@ def detainer(
     sequence: int = 0,
     reference: str = "D-1",
     agency: str = AGENCY,
+    type: DetainerType = DetainerType.IMMIGRATION,
+    intent: Intent = Intent.HOLD,
 ) -> Detainer:
     """A detainer lodged at `hours`; `changed` is when this version of it came about."""
     moved = at(hours if changed is None else changed)
@@ -65,8 +71,8 @@ def detainer(
         detainer_id=detainer_id(agency, reference),
         agency=agency,
         agency_reference=reference,
-        type=DetainerType.IMMIGRATION,
-        intent=Intent.HOLD,
+        type=type,
+        intent=intent,
         state=state,
         person=who or person(),
         lodged_at=at(hours),

@@ -18,7 +18,7 @@ from contracts.types.custody import (
 from contracts.types.detainer import Detainer, DetainerState
 from services.matcher.domain.episode import Fact
 from tests.unit.matcher.people import AGENCY, at, detainer, fact, person
-from tests.unit.matcher.world import INPUTS, World
+from tests.unit.matcher.world import INPUTS, Given, World
 
 
 def test_custody_meets_an_open_detainer() -> None:
@@ -113,27 +113,32 @@ def test_a_detainer_moved_to_another_person_is_retracted() -> None:
 
 # -- G2: whatever the order ------------------------------------------------------------------------------------------
 
+Shuffled = tuple[Sequence[Given], Sequence[Given], st.DataObject]
+LONG_AFTER = 60 * 24
+"""Hours from the start after which no timer of these facts is left, but for those of retention."""
+
 
 @settings(max_examples=400, deadline=None)
 @given(INPUTS.flatmap(lambda chosen: st.tuples(st.just(chosen), st.permutations(chosen), st.data())))
-def test_same_facts_same_conflicts(
-    drawn: tuple[Sequence[Fact | Detainer], Sequence[Fact | Detainer], st.DataObject],
-) -> None:
+def test_same_facts_same_conflicts(drawn: Shuffled) -> None:
+    """Shuffled, repeated, cut by a crash, and with time passing anywhere in between."""
     chosen, shuffled, data = drawn
-    expected = World().take(*chosen).final()
+    expected = World().take(*chosen).pass_time(LONG_AFTER).final()
     repeated = [x for item in shuffled for x in [item] * data.draw(st.integers(1, 2))]
     cut = data.draw(st.integers(0, len(repeated)))
-    world = World().take(*repeated[:cut]).restarted().take(*repeated[cut:])
+    hours = data.draw(st.sampled_from([0.0, 9.0, 30.0, 100.0, LONG_AFTER]))
+    before = World().take(*repeated[:cut]).pass_time(hours)
+    world = before.restarted().take(*repeated[cut:]).pass_time(LONG_AFTER)
     assert world.final() == expected
 
 
 @settings(max_examples=200, deadline=None)
 @given(INPUTS, st.data())
-def test_versions_have_no_gaps_and_survive_a_restart(chosen: list[Fact | Detainer], data: st.DataObject) -> None:
+def test_versions_have_no_gaps_and_survive_a_restart(chosen: list[Given], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(chosen)))
     before = World().take(*chosen[:cut])
-    after = before.restarted().take(*chosen[cut:])
-    straight = World().take(*chosen)
+    after = before.restarted().take(*chosen[cut:]).pass_time(LONG_AFTER)
+    straight = World().take(*chosen).pass_time(LONG_AFTER)
     versions: dict[str, list[int]] = {}
     for conflict in [*before.conflicts, *after.conflicts]:
         versions.setdefault(conflict.conflict_id, []).append(conflict.version)

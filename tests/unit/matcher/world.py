@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import strategies as st
 
-from contracts.ids import episode_id
-from contracts.types.conflict import Conflict, Review, Stage
+from contracts.ids import decision_id, episode_id
+from contracts.types.conflict import Conflict, Decision, Review, ReviewDecision, Stage
 from contracts.types.custody import (
     Booked,
     Escaped,
+    Merged,
     ReleaseCancelled,
     Released,
     ReleaseScheduled,
     Returned,
     Transferred,
+    Unmerged,
     Updated,
     Voided,
 )
-from contracts.types.detainer import Detainer, DetainerState
+from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
 from services.matcher.adapters.changelog import encode_episode, load_episode
 from services.matcher.domain.episode import Fact
-from services.matcher.domain.fold import CustodyInput, DetainerInput, ModelInput, evolve
+from services.matcher.domain.fold import (
+    CustodyInput,
+    DecisionInput,
+    DetainerInput,
+    Input,
+    ModelInput,
+    Outputs,
+    Tick,
+    evolve,
+)
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
-from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person
+from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person, sid
 
-__all__ = ["ENGINE", "EPISODE", "INPUTS", "World"]
+__all__ = ["ENGINE", "EPISODE", "INPUTS", "Given", "World", "decide"]
 
 ENGINE = WeighedEngine(load_model())
 EPISODE = episode_id(FACILITY, BOOKING)
+
+
+Given = Fact | Detainer | ReviewDecision
 
 
 class World:
@@ -46,16 +61,33 @@ class World:
         self.changed: set[str] = set()
         self._offset = 0
 
-    def take(self, *inputs: Fact | Detainer) -> World:
+    def take(self, *inputs: Given) -> World:
         for given_input in inputs:
-            if isinstance(given_input, Fact):
-                out = evolve(self.state, CustodyInput(given_input, EPISODE), self.now)
-            else:
-                self._offset += 1
-                self.book.put(given_input, 0, self._offset)
-                out = evolve(self.state, DetainerInput(given_input.detainer_id), self.now)
-            self.conflicts += out.conflicts
-            self.reviews += out.reviews
+            self._offset += 1
+            match given_input:
+                case Fact():
+                    self.evolve(CustodyInput(given_input, EPISODE))
+                case Detainer():
+                    self.book.put(given_input, 0, self._offset)
+                    self.evolve(DetainerInput(given_input.detainer_id))
+                case ReviewDecision():
+                    self.ground.decisions.put(given_input, 0, self._offset)
+                    self.evolve(DecisionInput(given_input.detainer_id, given_input.episode_id))
+        return self
+
+    def evolve(self, given: Input) -> Outputs:
+        out = evolve(self.state, given, self.now)
+        self.conflicts += out.conflicts
+        self.reviews += out.reviews
+        self.changed |= out.changed
+        return out
+
+    def pass_time(self, hours: float) -> World:
+        """Until `at(hours)`: every timer runs out at its own instant, as a lane sees to it."""
+        while (due := self.state.timers.next()) is not None and due <= at(hours):
+            self.now = max(self.now, due)
+            self.evolve(Tick())
+        self.now = max(self.now, at(hours))
         return self
 
     def restarted(self, engine: WeighedEngine | None = None) -> World:
@@ -70,7 +102,7 @@ class World:
                 assert entry is not None
                 again.book.put(entry.detainer, entry.partition, entry.offset)
         again.state = PartitionState(again.ground)
-        for name in self.state.episodes:
+        for name in (*self.state.episodes, *self.state.put_away):
             load_episode(again.state, name, encode_episode(self.state, name))
         again.now = self.now
         again._offset = self._offset
@@ -79,10 +111,7 @@ class World:
     def judge_again(self, model: str) -> World:
         """What a lane does after it has restored a partition that `model` had judged."""
         for stale in self.state.judged_by_others(model):
-            out = evolve(self.state, ModelInput(stale), self.now)
-            self.conflicts += out.conflicts
-            self.reviews += out.reviews
-            self.changed |= out.changed
+            self.evolve(ModelInput(stale))
         return self
 
     def stages(self) -> list[tuple[int, Stage]]:
@@ -98,7 +127,7 @@ class World:
             if pair.told is not None and pair.told.stage is not Stage.RETRACTED
         }
         open_reviews = {
-            (episode_id, detainer_id): pair.review
+            (episode_id, detainer_id): (pair.review_status, pair.review if pair.review_decision is None else None)
             for episode_id, pairs in self.state.pairs.items()
             for detainer_id, pair in pairs.items()
             if pair.review is not None
@@ -124,14 +153,50 @@ FACTS: list[Fact] = [
     fact(Voided, 14, voids_event=_released.event_id),
     fact(Voided, 15, voids_event=_booked.event_id),
     fact(Voided, 16, voids_event="voided-15-0"),
+    fact(Merged, 17, absorbed=sid("1234567"), surviving=sid("5550001")),
+    fact(Unmerged, 18, absorbed=sid("1234567"), surviving=sid("5550001")),
+    fact(Merged, 19, absorbed=sid("9999999"), surviving=sid("1234567")),
 ]
 DETAINERS: list[Detainer] = [
     detainer(-24),
     detainer(-24, changed=6, sequence=1, who=person(ucn="XY12")),
     detainer(-24, DetainerState.LIFTED, changed=9),
     detainer(-24, DetainerState.CUSTODY_ASSUMED, changed=30),
+    detainer(-24, DetainerState.SUPERSEDED, changed=11, sequence=2),
     detainer(12, reference="D-2", agency="NYPROB001", who=person(sid=None)),
+    detainer(12, reference="D-2", agency="NYPROB001", who=person(sid="5550001"), changed=13),
+    msgspec.structs.replace(detainer(1, reference="D-3", type=DetainerType.WRIT), expires_at=at(30)),
+    detainer(1, reference="D-3", type=DetainerType.WRIT, changed=8, intent=Intent.NOTIFY_ONLY),
 ]
-INPUTS: st.SearchStrategy[list[Fact | Detainer]] = st.lists(
-    st.sampled_from([*FACTS, *DETAINERS]), min_size=2, max_size=12, unique_by=id
+
+
+def decide(review: Review, decision: Decision, hours: float = 50, reviewer: str = "reviewer-1") -> ReviewDecision:
+    """What a reviewer says who saw this version of the review."""
+    return ReviewDecision(
+        decision_id=decision_id(review.review_id, review.version, decision, reviewer),
+        review_id=review.review_id,
+        version=review.version,
+        evidence_id=review.evidence_id,
+        detainer_id=review.detainer.detainer_id,
+        episode_id=review.custody_side.record,
+        decision=decision,
+        reason="seen",
+        reviewer=reviewer,
+        decided_at=at(hours),
+    )
+
+
+def _decisions() -> list[ReviewDecision]:
+    """Decisions on two kinds of evidence that FACTS and DETAINERS lead to: no identifier, and two SIDs of one state."""
+    found: list[ReviewDecision] = []
+    without = [detainer(12, reference="D-2", agency="NYPROB001", who=person(sid=None))]
+    for inputs in (without, [detainer(-24), fact(Updated, 2, person=person("Quillfether", sid="9999999"))]):
+        (*_, review) = World().take(fact(Booked, 0), *inputs).reviews
+        found.append(decide(review, Decision.CONFIRM))
+        found.append(decide(review, Decision.REJECT, 51))
+    return found
+
+
+INPUTS: st.SearchStrategy[list[Given]] = st.lists(
+    st.sampled_from([*FACTS, *DETAINERS, *_decisions()]), min_size=2, max_size=12, unique_by=id
 )
