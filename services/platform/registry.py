@@ -106,6 +106,16 @@ class Registry:
             raise Forbidden("the source may not speak for this agency")
         return known
 
+    def reviewer(self, source: Source) -> Source:
+        """The source, if it speaks for reviewers.
+
+        Raises:
+            Forbidden: it does not.
+        """
+        if not source.reviewer:
+            raise Forbidden("the source may not review")
+        return source
+
     def _forget_keys(self, source_id: str) -> None:
         for digest in [d for d, owner in self._by_hash.items() if owner == source_id]:
             del self._by_hash[digest]
