@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from faststream.kafka import KafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from services.notifier.adapters.decisions import DECISIONS_TOPIC, Decisions
 from services.notifier.adapters.dispatcher import Dispatcher
 from services.notifier.adapters.intake import Intake, PostgresLedger
 from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.adapters.relay import NOTICES_TOPIC, Relay
+from services.notifier.adapters.reviews import ReviewIntake
 from services.notifier.adapters.secrets import SecretBox
 from services.notifier.adapters.smtp import MailSender
+from services.notifier.adapters.taking import Taking
 from services.notifier.adapters.webhook import WebhookSender
 from services.notifier.api.edge import Desk
 from services.notifier.api.notices import Notices
+from services.notifier.api.reviews import Reviews
 from services.notifier.api.subscriptions import Subscriptions
 from services.notifier.settings import NotifierSettings
 from services.platform.errors import BrokerUnavailable, Unavailable
@@ -35,11 +40,12 @@ __all__ = ["NotifierService", "describe", "main"]
 
 log = get_logger(__name__)
 CONFLICTS_TOPIC = "conflicts.v1"
+REVIEWS_TOPIC = "reviews.v1"
 _RETRY_S = 1.0
 
 
 class NotifierService:
-    """Conflict versions become notices, and notices are delivered."""
+    """Conflict versions become notices, and notices are delivered; reviews are shown, and decisions on them sent."""
 
     def __init__(self, settings: NotifierSettings, stop: Stop) -> None:
         self._settings = settings
@@ -49,7 +55,7 @@ class NotifierService:
         self.health = Health()
         self.broker: KafkaBroker = make_broker(settings)
         self.registry = RegistryTable(self.broker, fatal=stop.fail)
-        self._outlet = Outlet(settings, self.broker, [NOTICES_TOPIC, "rejects.v1"])
+        self._outlet = Outlet(settings, self.broker, [NOTICES_TOPIC, DECISIONS_TOPIC, "rejects.v1"])
         secrets = SecretBox([key.get_secret_value() for key in settings.secrets_keys])
         self._webhooks = WebhookSender(
             deadline_s=settings.webhook_deadline_s,
@@ -67,28 +73,26 @@ class NotifierService:
             told=self._relay.wake,
         )
         self._intake = Intake(
-            PostgresLedger(self._connected), self._conflicts_consumer, self._outlet, recorded=self._dispatcher.wake
+            PostgresLedger(self._connected),
+            lambda: self._conflicts.consumer,
+            self._outlet,
+            recorded=self._dispatcher.wake,
         )
-        self._conflicts = subscribe(
-            self.broker,
-            CONFLICTS_TOPIC,
-            self._intake.handle,
-            fatal=stop.fail,
-            group_id=settings.group_id,
-            max_records=settings.max_poll_records,
-            description="Every conflict version, for its notices.",
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.session_timeout_ms // 4,
-            fetch_max_wait_ms=100,
+        self._conflicts = self._subscribe(
+            CONFLICTS_TOPIC, self._intake, settings.group_id, "Every conflict version, for its notices."
         )
-        self._progress = ConsumerProgress(
-            CONFLICTS_TOPIC,
-            self._conflicts_consumer,
-            stall_after_s=settings.stall_after_s,
-            interval_s=settings.probe_interval_s,
-            handled=lambda: in_hand(self._conflicts),
+        self._review_intake = ReviewIntake(self._connected, lambda: self._reviews.consumer, self._outlet)
+        # A group of its own: members that read different topics would rebalance each other.
+        self._reviews = self._subscribe(
+            REVIEWS_TOPIC, self._review_intake, f"{settings.group_id}-reviews", "Every review, for the reviewers."
         )
-        self.health.alive("conflicts", lambda: None if self._intake.waiting else self._progress.check())
+        self._progress = [
+            self._watch("conflicts", CONFLICTS_TOPIC, self._conflicts, self._intake),
+            self._watch("reviews", REVIEWS_TOPIC, self._reviews, self._review_intake),
+        ]
+        self._decisions = Decisions(
+            self._connected, self._outlet, left_after_s=2 * settings.kafka_request_timeout_ms / 1000
+        )
         self.health.alive("dispatcher", self._dispatcher.check)
         self.health.ready("registry", self.registry.check)
         self.health.ready("database", lambda: self._migrated)
@@ -96,14 +100,41 @@ class NotifierService:
         desk = Desk(self.registry, self._connected)
         subscriptions = Subscriptions(desk, settings, secrets, self._webhooks, changed=self._dispatcher.wake)
         notices = Notices(desk, changed=self._wake)
+        reviews = Reviews(desk, self._decisions)
         self.edge = Edge(
             "Sallyport notifier",
             self.health,
             host=settings.http_host,
             port=settings.http_port,
-            routes=[*subscriptions.routes(), *notices.routes()],
+            routes=[*subscriptions.routes(), *notices.routes(), *reviews.routes()],
             max_body_bytes=64 * 1024,
         )
+
+    def _subscribe(self, topic: str, taking: Taking[Any], group_id: str, description: str) -> BatchSubscriber:
+        settings = self._settings
+        return subscribe(
+            self.broker,
+            topic,
+            taking.handle,
+            fatal=self._stop.fail,
+            group_id=group_id,
+            max_records=settings.max_poll_records,
+            description=description,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            fetch_max_wait_ms=100,
+        )
+
+    def _watch(self, name: str, topic: str, subscriber: BatchSubscriber, taking: Taking[Any]) -> ConsumerProgress:
+        progress = ConsumerProgress(
+            topic,
+            lambda: subscriber.consumer,
+            stall_after_s=self._settings.stall_after_s,
+            interval_s=self._settings.probe_interval_s,
+            handled=lambda: in_hand(subscriber),
+        )
+        self.health.alive(name, lambda: None if taking.waiting else progress.check())
+        return progress
 
     async def start(self) -> None:
         await self.edge.start()
@@ -117,7 +148,9 @@ class NotifierService:
         spawn(self._dispatcher.write(), "outcomes")
         spawn(self._dispatcher.sweep(), "sweep")
         spawn(self._relay.run(), "relay")
-        spawn(self._progress.run(), "progress")
+        spawn(self._decisions.run(), "decisions")
+        for progress in self._progress:
+            spawn(progress.run(), "progress")
         log.info("started")
 
     async def _connect(self) -> Pool:
@@ -150,6 +183,7 @@ class NotifierService:
         until = loop.time() + deadline_s
         await self.edge.stop(min(2.0, deadline_s / 4))
         self._intake.stop()
+        self._review_intake.stop()
         await self.broker.stop()
         await self._dispatcher.drain(max(0.5, (until - loop.time()) * 0.6))
         await self._outlet.stop(max(0.1, until - loop.time() - 1))
@@ -162,9 +196,6 @@ class NotifierService:
         if self._pool is None:
             raise Unavailable("the ledger is not connected yet")
         return self._pool
-
-    def _conflicts_consumer(self) -> AIOKafkaConsumer | None:
-        return self._conflicts.consumer
 
     def _wake(self) -> None:
         self._dispatcher.wake()

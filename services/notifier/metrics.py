@@ -8,9 +8,13 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.platform.metrics import AGE_BUCKETS_S
 
-__all__ = ["AGE", "ATTEMPT", "CONFLICTS", "DELIVERIES", "DUE", "IN_FLIGHT", "OLDEST"]
+__all__ = ["AGE", "ATTEMPT", "CONFLICTS", "DECISIONS", "DELIVERIES", "DUE", "IN_FLIGHT", "OLDEST", "REVIEWS"]
 
 CONFLICTS: Final = Counter("sallyport_notifier_conflicts_total", "Conflict versions taken in, by stage.", ["stage"])
+REVIEWS: Final = Counter("sallyport_notifier_reviews_total", "Review versions taken in, by status.", ["status"])
+DECISIONS: Final = Counter(
+    "sallyport_notifier_decisions_total", "Reviewers' decisions that Kafka has taken, by decision.", ["decision"]
+)
 DELIVERIES: Final = Counter(
     "sallyport_notifier_deliveries_total", "Attempts that ended, by channel and outcome.", ["channel", "outcome"]
 )

@@ -1,9 +1,9 @@
-"""What the two parts of the API share: who asks, and how a body is read."""
+"""What the parts of the API share: who asks, how a body and parameters are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -16,7 +16,9 @@ from services.platform.http.edge import Handler, read_body
 from services.platform.http.problems import problem
 from services.platform.registry import RegistryTable
 
-__all__ = ["Desk", "not_found"]
+__all__ = ["MAX_LIMIT", "Desk", "limit_of", "not_found", "one_of"]
+
+MAX_LIMIT: Final = 200
 
 
 class Desk:
@@ -29,11 +31,16 @@ class Desk:
     def agency(self, request: web.Request) -> str:
         """The agency that asks. Raises Unauthenticated, Forbidden for a source that speaks for none, or Unavailable
         while the registry is not read yet, so that nobody could be known."""
+        return self._registry.registry.agency_for(self._source(request)).id
+
+    def reviewer(self, request: web.Request) -> Source:
+        """The source that asks for a reviewer. Raises as `agency`, Forbidden for one that is no reviewer's."""
+        return self._registry.registry.reviewer(self._source(request))
+
+    def _source(self, request: web.Request) -> Source:
         if not self._registry.restored:
             raise Unavailable("starting: the registry is not read yet", 1)
-        registry = self._registry.registry
-        source: Source = registry.authenticate(request.headers.get("Authorization"))
-        return registry.agency_for(source).id
+        return self._registry.registry.authenticate(request.headers.get("Authorization"))
 
     def guarded(self, handler: Handler) -> Handler:
         """The handler, answering 503 while PostgreSQL is away."""
@@ -71,3 +78,17 @@ def _path(detail: str) -> str | None:
 def not_found(what: str) -> web.Response:
     """For what is not there, and for what is another's: the answer does not tell which."""
     return problem(404, f"{what}_unknown", f"no such {what}")
+
+
+def one_of(name: str, value: str | None, allowed: Sequence[str]) -> str | None:
+    """A parameter that has to be one of `allowed`, where it is given. Raises ContractViolation."""
+    if value is not None and value not in allowed:
+        raise ContractViolation("parameter_invalid", f"one of {', '.join(allowed)}", name)
+    return value
+
+
+def limit_of(value: str) -> int:
+    """How many a page is to hold. Raises ContractViolation."""
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= MAX_LIMIT:
+        raise ContractViolation("parameter_invalid", f"a whole number from 1 to {MAX_LIMIT}", "limit")
+    return int(value)

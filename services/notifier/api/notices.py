@@ -12,14 +12,13 @@ from msgspec import Meta, Struct
 from contracts.types.conflict import Stage
 from contracts.types.notice import NoticeStatus
 from services.notifier.adapters.postgres import notices as store
-from services.notifier.api.edge import Desk, not_found
+from services.notifier.api.edge import MAX_LIMIT, Desk, limit_of, not_found, one_of
 from services.platform.errors import ContractViolation
 from services.platform.http.edge import Route
 from services.platform.http.problems import json_response, problem
 
 __all__ = ["Notices"]
 
-_MAX_LIMIT: Final = 200
 _ERRORS: Final[dict[int, tuple[str, None]]] = {
     401: ("No API key, or one that is not known.", None),
     403: ("The key speaks for no agency.", None),
@@ -116,7 +115,7 @@ class Notices:
                     "stage": ({"type": "string", "enum": [str(s) for s in Stage]}, "Only these."),
                     "since": ({"type": "string", "format": "date-time"}, "Made at this time or later."),
                     "limit": (
-                        {"type": "integer", "minimum": 1, "maximum": _MAX_LIMIT, "default": 50},
+                        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50},
                         "Most on a page.",
                     ),
                     "cursor": ({"type": "string"}, "next_cursor of the page before."),
@@ -158,10 +157,10 @@ class Notices:
         found = await store.page(
             self._desk.pool(),
             agency,
-            status=_one_of("status", query.get("status"), [str(s) for s in NoticeStatus]),
-            stage=_one_of("stage", query.get("stage"), [str(s) for s in Stage]),
+            status=one_of("status", query.get("status"), [str(s) for s in NoticeStatus]),
+            stage=one_of("stage", query.get("stage"), [str(s) for s in Stage]),
             since=_instant(query.get("since")),
-            limit=_limit(query.get("limit", "50")),
+            limit=limit_of(query.get("limit", "50")),
             cursor=query.get("cursor"),
         )
         return json_response(found)
@@ -189,12 +188,6 @@ class Notices:
         return json_response({"was": was}, 202) if was else not_found("delivery")
 
 
-def _one_of(name: str, value: str | None, allowed: list[str]) -> str | None:
-    if value is not None and value not in allowed:
-        raise ContractViolation("parameter_invalid", f"one of {', '.join(allowed)}", name)
-    return value
-
-
 def _instant(value: str | None) -> datetime | None:
     if value is None:
         return None
@@ -206,9 +199,3 @@ def _instant(value: str | None) -> datetime | None:
     if at is None or at.tzinfo is None:
         raise ContractViolation("parameter_invalid", "a time with an offset (RFC 3339)", "since")
     return at
-
-
-def _limit(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= _MAX_LIMIT:
-        raise ContractViolation("parameter_invalid", f"a whole number from 1 to {_MAX_LIMIT}", "limit")
-    return int(value)

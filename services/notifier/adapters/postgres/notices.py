@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from contracts.types.conflict import Stage
 from contracts.types.notice import NoticeEvent, NoticeOutcome
 from services.notifier.adapters.postgres.claims import OUTBOX
+from services.notifier.adapters.postgres.cursors import decode_cursor, encode_cursor
 from services.notifier.adapters.postgres.pool import Pool
 from services.platform.errors import ContractViolation
 
@@ -128,7 +128,7 @@ async def page(
 
     Raises ContractViolation: the cursor is none of ours.
     """
-    before = _decode_cursor(cursor) if cursor else (None, None)
+    before = decode_cursor(cursor) if cursor else (None, None)
     rows = await pool.fetch(
         f"""select {_COLUMNS} from notices
         where recipient = $1 and ($2::text is null or status = $2) and ($3::text is null or stage = $3)
@@ -140,18 +140,7 @@ async def page(
     deliveries = await _deliveries(pool, [row["notice_id"] for row in rows[:limit]])
     views = [_view(row, deliveries.get(row["notice_id"], [])) for row in rows[:limit]]
     more = len(rows) > limit
-    return Page(views, _encode_cursor(views[-1]) if more else None)
-
-
-def _encode_cursor(last: NoticeView) -> str:
-    return urlsafe_b64encode(msgspec.json.encode((last.created_at, last.notice_id))).decode()
-
-
-def _decode_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[Annotated[datetime, Meta(tz=True)], str])
-    except (ValueError, msgspec.DecodeError):
-        raise ContractViolation("cursor_invalid", "not a cursor of this API", "cursor") from None
+    return Page(views, encode_cursor(views[-1].created_at, views[-1].notice_id) if more else None)
 
 
 async def acknowledge(
