@@ -64,9 +64,9 @@ def decision_id(review: str, version: int, decision: str, reviewer: str) -> str:
     return _derive("dec", review, str(version), decision, reviewer)
 
 
-def breaker_id(facility: str, tripped_at: str) -> str:
-    """The breaker that stopped a facility's feed at `tripped_at` (RFC 3339, in UTC)."""
-    return _derive("brk", facility, tripped_at)
+def breaker_id(facility: str, since: str, number: int) -> str:
+    """A breaker of the facility's feed, about releases from `since` (RFC 3339, UTC) on; `number` were known before."""
+    return _derive("brk", facility, since, str(number))
 
 
 def notice_id(conflict: str, version: int, recipient: str) -> str:

@@ -12,8 +12,14 @@ from faststream.kafka import KafkaBroker
 from services.matcher.adapters.changelog import STATE_TOPIC
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.metered import MeteredEngine
-from services.matcher.adapters.ownership import Ownership
-from services.matcher.adapters.records import CONFLICTS_TOPIC, REVIEWS_TOPIC
+from services.matcher.adapters.ownership import CUSTODY_TOPIC, Ownership
+from services.matcher.adapters.records import (
+    BREAKERS_TOPIC,
+    CONFLICTS_TOPIC,
+    FEEDS_TOPIC,
+    REVIEWS_TOPIC,
+    TALLIES_TOPIC,
+)
 from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.api.search import MAX_BODY_BYTES, SearchApi
 from services.matcher.domain.ground import Ground
@@ -38,7 +44,6 @@ from services.platform.service import Stop, instance_name, run
 __all__ = ["MatcherService", "describe", "main"]
 
 log = get_logger(__name__)
-CUSTODY_TOPIC = "custody.events.v1"
 
 
 class MatcherService:
@@ -52,7 +57,7 @@ class MatcherService:
         engine = MeteredEngine(WeighedEngine(load_model(settings.identity_model)))
         self._clock = SystemClock(settings.clock_skew_limit_s)
         self._places = Places(settings.default_time_zone)
-        self._ground = Ground(engine, settings.terms, self._places)
+        self._ground = Ground(engine, settings.terms, self._places, settings.feed_terms)
         self._ground_read: asyncio.Future[None] | None = None
         self._registry = RegistryTable(self.broker, fatal=stop.fail, changed=self._places_changed)
         self._ownership = Ownership(
@@ -83,7 +88,11 @@ class MatcherService:
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             fetch_max_wait_ms=100,
         )
-        declare(self.broker, [CONFLICTS_TOPIC, REVIEWS_TOPIC, STATE_TOPIC], reads=[STATE_TOPIC])
+        declare(
+            self.broker,
+            [CONFLICTS_TOPIC, REVIEWS_TOPIC, BREAKERS_TOPIC, FEEDS_TOPIC, TALLIES_TOPIC, STATE_TOPIC],
+            reads=[STATE_TOPIC],
+        )
         self._rejects = Outlet(settings, self.broker, [REJECTS_TOPIC])
         self._progress = ConsumerProgress(
             CUSTODY_TOPIC,

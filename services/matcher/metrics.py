@@ -10,6 +10,7 @@ from services.platform.metrics import AGE_BUCKETS_S
 
 __all__ = [
     "AGE",
+    "BREAKERS",
     "CONFLICTS",
     "DETAINERS",
     "EPISODES",
@@ -20,12 +21,17 @@ __all__ = [
     "INPUTS",
     "RESTORE",
     "REVIEWS",
+    "SILENT",
     "TRANSACTION",
 ]
 
 INPUTS: Final = Counter("sallyport_matcher_inputs_total", "Inputs judged, by kind.", ["kind"])
 CONFLICTS: Final = Counter("sallyport_matcher_conflicts_total", "Conflict versions published, by stage.", ["stage"])
 REVIEWS: Final = Counter("sallyport_matcher_reviews_total", "Review versions published, by status.", ["status"])
+BREAKERS: Final = Counter("sallyport_matcher_breakers_total", "Feeds stopped by a breaker (rule 19).")
+SILENT: Final = Counter(
+    "sallyport_matcher_feed_changes_total", "Feeds that fell silent, or are heard again, by which.", ["state"]
+)
 AGE: Final = Histogram(
     "sallyport_matcher_conflict_age_seconds",
     "From the acceptance of the input to the commit of the conflict version that it led to.",

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from services.matcher.domain.feeds.terms import FeedTerms
 from services.matcher.domain.terms import Terms
 from services.platform.settings import PlatformSettings
 
@@ -44,6 +45,21 @@ class MatcherSettings(PlatformSettings):
         ge=0,
         description="Minutes after a fact was accepted in which nothing is told that time alone brings about: a feed "
         "that catches up sends what came next a moment later.",
+    )
+    breaker_share: float = Field(
+        default=0.25,
+        ge=0,
+        lt=1,
+        description="Share of its population that a facility may release within the window; beyond it, its feed is "
+        "stopped (rule 19).",
+    )
+    breaker_window_minutes: int = Field(default=60, ge=1, description="Minutes of that window.")
+    breaker_at_least: int = Field(default=10, ge=1, description="Releases below which no feed is stopped.")
+    silent_floor_minutes: float = Field(
+        default=60, gt=0, description="Minutes of silence below which no feed is called silent."
+    )
+    silent_factor: float = Field(
+        default=3, gt=0, description="A feed is silent after so many times its usual gap between two messages."
     )
     default_time_zone: str = Field(
         default="America/New_York", description="IANA time zone of a facility that the registry does not know."
@@ -111,4 +127,17 @@ class MatcherSettings(PlatformSettings):
             expiry_warning=timedelta(days=self.expiry_warning_days),
             inferred_stands=timedelta(hours=self.inferred_stands_hours),
             settle=timedelta(minutes=self.settle_minutes),
+        )
+
+    @property
+    def feed_terms(self) -> FeedTerms:
+        """When a feed is stopped, and when it is silent."""
+        window = timedelta(minutes=self.breaker_window_minutes)
+        return FeedTerms(
+            share=self.breaker_share,
+            window=window,
+            at_least=self.breaker_at_least,
+            keep=max(FeedTerms().keep, window),
+            floor=timedelta(minutes=self.silent_floor_minutes),
+            factor=self.silent_factor,
         )

@@ -1,4 +1,4 @@
-"""What is on custody.state.v1: a record for each episode, and one for the progress of the partition.
+"""What is on custody.state.v1: a record for each episode and each feed watched, and one for the partition's progress.
 
 The format is the matcher's own business. Its records are written in the same transaction as what they led to, so
 that whoever reads them committed sees a state that agrees with what was published (G3).
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from services.matcher.domain.episode import Episode, Fact
-from services.matcher.domain.partition import BEGINNING, Pair, PartitionState
+from services.matcher.domain.partition import BEGINNING, Pair, PartitionState, Watch
 
 __all__ = [
     "PROGRESS_KEY",
@@ -23,12 +23,15 @@ __all__ = [
     "decode_progress",
     "encode_episode",
     "encode_progress",
+    "encode_watch",
     "load",
     "load_episode",
+    "watch_key",
 ]
 
 STATE_TOPIC: Final = "custody.state.v1"
 PROGRESS_KEY: Final = b"progress"
+_WATCH: Final = b"feed:"
 
 
 class Progress(Struct, frozen=True):
@@ -58,6 +61,7 @@ class _EpisodeRecord(Struct, frozen=True, omit_defaults=True):
 _encoder = msgspec.json.Encoder()
 _episodes = msgspec.json.Decoder(_EpisodeRecord)
 _progress = msgspec.json.Decoder(Progress)
+_watches = msgspec.json.Decoder(Watch)
 
 
 def encode_episode(state: PartitionState, episode_id: str) -> bytes | None:
@@ -86,12 +90,27 @@ def load_episode(state: PartitionState, episode_id: str, value: bytes | None) ->
 def load(state: PartitionState, newest: Mapping[bytes, bytes | None], progress: Progress) -> Progress:
     """Bring `state` up to the newest record of each key; returns the progress among them, else the one given."""
     for key, value in newest.items():
-        if key != PROGRESS_KEY:
+        if key.startswith(_WATCH):
+            if value is not None:
+                facility = key.removeprefix(_WATCH).decode()
+                state.watched[facility] = _watches.decode(value)
+                state.timers.set(("", facility), BEGINNING)
+        elif key != PROGRESS_KEY:
             load_episode(state, key.decode(), value)
         elif value is not None:
             progress = decode_progress(value)
     state.clock = max(state.clock, progress.clock)
     return progress
+
+
+def watch_key(facility: str) -> bytes:
+    """The key of a feed's record."""
+    return _WATCH + facility.encode()
+
+
+def encode_watch(state: PartitionState, facility: str) -> bytes:
+    """The changelog record of a feed that the partition watches."""
+    return _encoder.encode(state.watched[facility])
 
 
 def encode_progress(progress: Progress) -> bytes:

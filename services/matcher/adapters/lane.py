@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -21,48 +20,25 @@ from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.broadcasts import Broadcast, Key
 from services.matcher.adapters.changelog import (
-    PROGRESS_KEY,
-    STATE_TOPIC,
     Progress,
-    encode_episode,
-    encode_progress,
     load,
 )
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.inbox import Inbox
-from services.matcher.adapters.records import conflict_record, custody_input_of, review_record
+from services.matcher.adapters.transaction import Transaction
 from services.matcher.adapters.writer import StateLog, Writer
-from services.matcher.domain.fold import (
-    CustodyInput,
-    DecisionInput,
-    DetainerInput,
-    Input,
-    ModelInput,
-    Tick,
-    evolve,
-)
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
-from services.matcher.metrics import AGE, CONFLICTS, EPISODES, INPUTS, RESTORE, REVIEWS, TRANSACTION
+from services.matcher.metrics import EPISODES, RESTORE
 from services.matcher.settings import MatcherSettings
-from services.platform.errors import ContractViolation, Fenced, Unavailable
-from services.platform.kafka.outlets import OutRecord
-from services.platform.kafka.rejects import unreadable
+from services.platform.errors import Fenced, Unavailable
 from services.platform.logs import get_logger
-from services.platform.metrics import REJECTS
 
 __all__ = ["Lane", "Parked"]
 
 log = get_logger(__name__)
 _BREATH_S: Final = 0.05
 """Seconds of judging after which the event loop has its turn: heartbeats, other lanes, HTTP."""
-_KINDS: Final[Mapping[type[Input], str]] = {
-    CustodyInput: "custody",
-    DetainerInput: "detainer",
-    DecisionInput: "decision",
-    Tick: "timer",
-    ModelInput: "identity_model",
-}
 
 
 class Parked:
@@ -81,6 +57,7 @@ class Lane:
     """See the module. Made when the partition is assigned; `ask_to_stop` gives it up.
 
     store: where the partition's state is kept. clock: what time it is.
+    partition, partitions: which one it is of how many.
     ground: what it judges by. wholes: the topics that bring changes of it.
     ground_ready: returns once the ground holds all that was there when this instance started.
     ground_position: name of a broadcast -> partition -> next offset that is not in its book yet.
@@ -90,6 +67,7 @@ class Lane:
     def __init__(
         self,
         partition: int,
+        partitions: int,
         settings: MatcherSettings,
         ground: Ground,
         wholes: Sequence[Broadcast],
@@ -115,7 +93,8 @@ class Lane:
         self._on_restored = on_restored
         self._on_restoring = on_restoring
         self._parked = parked
-        self._state = PartitionState(ground)
+        self._partitions = partitions
+        self._state = PartitionState(ground, partition, partitions)
         self._state_offset = 0
         self._clean = True
         self._inbox = Inbox(wholes, self._due)
@@ -189,8 +168,8 @@ class Lane:
         """What has changed in the book of the broadcast `name`, up to `positions`."""
         if not self.serving:
             return  # the restore asks the book for all that the partition has not seen
-        self._inbox.change(name, keys if self._state.episodes else (), positions)
-        self._wake.set()
+        if self._inbox.change(name, keys, positions, self._state):
+            self._wake.set()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless asked to stop."""
@@ -209,12 +188,13 @@ class Lane:
         if self._parked is not None and self._clean:
             self._state, self.progress, start = self._parked.state, self._parked.progress, self._parked.state_offset
         else:
-            self._state = PartitionState(self._ground)
+            self._state = PartitionState(self._ground, self.partition, self._partitions)
             self.progress, start = Progress(), 0
         self._parked = None
         self._clean = False
         newest, self._state_offset = await self._store.read(self.partition, start)
         self.progress = load(self._state, newest, self.progress)
+        self._state.tallies.restore(self._ground.feeds.of_partition(self.partition))
         self._clean = True
         self._room.set()
         self._inbox.restart(self._state, self.progress, self._ground_position(), self._ground.engine.model)
@@ -278,65 +258,24 @@ class Lane:
         """Judge what waits, up to a limit, and publish it."""
         self._idle.clear()
         started = self._clock.elapsed()
-        now = self._clock.now()
         self._clean = False
-        out: list[OutRecord] = []
-        ages: list[datetime] = []
-        changed: set[str] = set()
-        offset = self.progress.custody
-        state = self._state
-        counts: Counter[str] = Counter()
+        transaction = Transaction(self.partition, self._state, self.progress.custody, self._clock.now())
         spent, slice_began = 0.0, started
         for turn in range(self._settings.transaction_max_inputs):
             taken = self._inbox.take(turn)
             if taken is None:
                 break
-            record = taken if isinstance(taken, ConsumerRecord) else None
-            try:
-                given = taken if record is None else custody_input_of(record)
-                outputs = evolve(state, given, now)
-                if outputs.refused is not None:
-                    raise ContractViolation(outputs.refused, "the episode has been put away")
-            except ContractViolation as violation:
-                out.append(unreadable(record, violation, "matcher", now))
-                REJECTS.labels(violation.reason).inc()
-                continue
-            finally:
-                if record is not None:
-                    offset = record.offset + 1
-            counts[_KINDS[type(given)]] += 1
-            changed |= outputs.changed
-            for conflict in outputs.conflicts:
-                out.append(conflict_record(conflict))
-                ages.append(conflict.cause.accepted_at)
-                CONFLICTS.labels(conflict.stage).inc()
-            for review in outputs.reviews:
-                out.append(review_record(review))
-                REVIEWS.labels(review.status).inc()
+            transaction.judge(taken)
             slice_s = self._clock.elapsed() - slice_began
             if spent + slice_s > self._settings.transaction_judging_s:
                 break
             if slice_s > _BREATH_S:
                 await asyncio.sleep(0)
                 spent, slice_began = spent + slice_s, self._clock.elapsed()
-        progress = self._progress(offset)
-        out.extend(
-            OutRecord(STATE_TOPIC, episode_id.encode(), encode_episode(state, episode_id), (), self.partition)
-            for episode_id in sorted(changed)
-        )
-        out.append(OutRecord(STATE_TOPIC, PROGRESS_KEY, encode_progress(progress), (), self.partition))
-        self._state_offset = await writer.publish(out)
+        progress = self._progress(transaction.custody)
+        self._state_offset = await writer.publish(transaction.records(progress))
         self.progress = progress
         self._clean = True
         if len(self._inbox.events) < self._settings.inbox_limit:
             self._room.set()
-        _count(counts, ages, self._clock.elapsed() - started, self._clock.now())
-        EPISODES.labels(str(self.partition)).set(len(state.episodes))
-
-
-def _count(counts: Mapping[str, int], ages: Sequence[datetime], seconds: float, now: datetime) -> None:
-    TRANSACTION.observe(seconds)
-    for accepted_at in ages:
-        AGE.observe((now - accepted_at).total_seconds())
-    for kind, count in counts.items():
-        INPUTS.labels(kind).inc(count)
+        transaction.committed(self._clock.elapsed() - started, self._clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -20,9 +21,10 @@ from services.platform.errors import ContractViolation
 from services.platform.kafka.batches import Records
 from services.platform.logs import get_logger
 
-__all__ = ["Ownership"]
+__all__ = ["CUSTODY_TOPIC", "Ownership"]
 
 log = get_logger(__name__)
+CUSTODY_TOPIC: Final = "custody.events.v1"
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -89,9 +91,11 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             raise AssertionError("partitions assigned to a consumer that is not there")
         # Nothing is fetched until the lane knows from where: its progress counts, not the group's offsets.
         consumer.pause(*assigned)
+        partitions = len(consumer.partitions_for_topic(CUSTODY_TOPIC) or ())
         for tp in sorted(assigned):
             lane = Lane(
                 tp.partition,
+                partitions,
                 self._settings,
                 self._ground,
                 self.wholes,
@@ -139,13 +143,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _pause(self, partition: int) -> None:
         consumer = self._consumer()
-        tp = TopicPartition("custody.events.v1", partition)
+        tp = TopicPartition(CUSTODY_TOPIC, partition)
         if consumer is not None and tp in consumer.assignment():
             consumer.pause(tp)
 
     def _resume(self, partition: int, offset: int) -> None:
         consumer = self._consumer()
-        tp = TopicPartition("custody.events.v1", partition)
+        tp = TopicPartition(CUSTODY_TOPIC, partition)
         if consumer is not None and tp in consumer.assignment():
             consumer.seek(tp, offset)
             consumer.resume(tp)

@@ -11,21 +11,33 @@ from contracts.cloudevents import Attributes, decode_headers, encode_headers
 from contracts.ids import episode_id
 from contracts.types.conflict import Conflict, Review
 from contracts.types.custody import CustodyEvent
+from contracts.types.feed import Breaker, FeedStatus
 from services.matcher.domain.episode import Fact
-from services.matcher.domain.fold import CustodyInput
+from services.matcher.domain.feeds.tally import Tally
+from services.matcher.domain.inputs import CustodyInput
 from services.platform.errors import ContractViolation
 from services.platform.kafka.outlets import OutRecord
 
 __all__ = [
+    "BREAKERS_TOPIC",
     "CONFLICTS_TOPIC",
+    "FEEDS_TOPIC",
     "REVIEWS_TOPIC",
+    "TALLIES_TOPIC",
+    "breaker_record",
     "conflict_record",
     "custody_input_of",
+    "feed_record",
     "review_record",
+    "tally_key_of",
+    "tally_record",
 ]
 
 CONFLICTS_TOPIC: Final = "conflicts.v1"
 REVIEWS_TOPIC: Final = "reviews.v1"
+BREAKERS_TOPIC: Final = "breakers.v1"
+FEEDS_TOPIC: Final = "feeds.v1"
+TALLIES_TOPIC: Final = "feed.tallies.v1"
 SOURCE: Final = "sallyport/matcher"
 
 _encoder = msgspec.json.Encoder()
@@ -75,3 +87,38 @@ def review_record(review: Review) -> OutRecord:
         accepted_at=review.cause.accepted_at,
     )
     return OutRecord(REVIEWS_TOPIC, review.review_id.encode(), _encoder.encode(review), encode_headers(attributes))
+
+
+def breaker_record(breaker: Breaker) -> OutRecord:
+    attributes = Attributes(
+        id=f"{breaker.breaker_id}.{breaker.state}",
+        source=SOURCE,
+        type=f"sallyport.breaker.{breaker.state}.v1",
+        time=breaker.tripped_at,
+        accepted_at=breaker.tripped_at,
+    )
+    return OutRecord(BREAKERS_TOPIC, breaker.breaker_id.encode(), _encoder.encode(breaker), encode_headers(attributes))
+
+
+def feed_record(status: FeedStatus) -> OutRecord:
+    attributes = Attributes(
+        id=f"{status.facility}.{status.at.isoformat()}",
+        source=SOURCE,
+        type=f"sallyport.feed.{status.state}.v1",
+        time=status.at,
+        accepted_at=status.at,
+    )
+    return OutRecord(FEEDS_TOPIC, status.facility.encode(), _encoder.encode(status), encode_headers(attributes))
+
+
+def tally_record(tally: Tally, partition: int) -> OutRecord:
+    """What a partition of custody.events.v1 counts of a facility."""
+    return OutRecord(TALLIES_TOPIC, f"{tally.facility}|{partition}".encode(), _encoder.encode(tally), ())
+
+
+def tally_key_of(record: ConsumerRecord, tally: Tally) -> int:
+    """The partition of custody.events.v1 that a tally is of. Raises ValueError."""
+    facility, _, partition = (record.key or b"").decode().rpartition("|")
+    if facility != tally.facility:
+        raise ValueError("the record's key is not that of its tally")
+    return int(partition)

@@ -1,36 +1,40 @@
 """The fold of one partition: `evolve(state, input, now) -> outputs`, deterministic and pure but for `state` itself.
 
-An input is a custody fact, a detainer or a review decision that changed, a timer that has run out, or an episode that
-another identity model judged (docs/adr/0011). Any may come first (DESIGN.md, "The join"): a fact is judged against the
-book of detainers, a detainer against the episodes of the partition. docs/lifecycle.md is the specification.
+An input is a custody fact, a detainer, a review decision or a breaker that changed, a facility that was counted anew, a
+timer that has run out, or an episode that another identity model judged (docs/adr/0011). Any may come first (DESIGN.md,
+"The join"): a fact is judged against the book of detainers, a detainer against the episodes of the partition.
+docs/lifecycle.md is the specification.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final
 
 from msgspec import Struct
 
 from contracts.types.conflict import Cause, Conflict, Review, Stage
+from contracts.types.custody import Released
 from contracts.types.detainer import Detainer
-from services.matcher.domain.episode import Episode, Fact
+from contracts.types.feed import Breaker, FeedStatus
+from services.matcher.domain.episode import Episode, EpisodeView
 from services.matcher.domain.hits import evidence_id, identify, meet
-from services.matcher.domain.partition import Pair, PartitionState
-from services.matcher.domain.stages import OPEN, derive
+from services.matcher.domain.inputs import (
+    BreakerInput,
+    CustodyInput,
+    DecisionInput,
+    DetainerInput,
+    FeedInput,
+    Input,
+    ModelInput,
+    Tick,
+)
+from services.matcher.domain.partition import BEGINNING, Pair, PartitionState
+from services.matcher.domain.stages import OPEN, Standing, derive
+from services.matcher.domain.steward import FeedOutputs, feed_counted, feed_timer
 from services.matcher.domain.telling import Occasion, next_conflict, next_review
 
-__all__ = [
-    "EPISODE_CLOSED",
-    "CustodyInput",
-    "DecisionInput",
-    "DetainerInput",
-    "Input",
-    "ModelInput",
-    "Outputs",
-    "Tick",
-    "evolve",
-]
+__all__ = ["EPISODE_CLOSED", "Outputs", "evolve"]
 
 OWN_SOURCE: Final = "sallyport/matcher"
 """Source of a cause that came from no jail and no agency."""
@@ -39,46 +43,16 @@ EPISODE_CLOSED: Final = "episode_closed"
 _LOOK_AGAIN: Final = timedelta(days=1)
 
 
-class CustodyInput(Struct, frozen=True, gc=False):
-    """A custody event of this partition, and the id of its episode."""
-
-    fact: Fact
-    episode_id: str
-
-
-class DetainerInput(Struct, frozen=True, gc=False):
-    """A detainer that the book now holds in a new version."""
-
-    detainer_id: str
-
-
-class DecisionInput(Struct, frozen=True, gc=False):
-    """A pair that somebody decided on."""
-
-    detainer_id: str
-    episode_id: str
-
-
-class ModelInput(Struct, frozen=True, gc=False):
-    """An episode that has to be judged by the model of now, having been judged by another."""
-
-    episode_id: str
-
-
-class Tick(Struct, frozen=True, gc=False):
-    """Time has passed: the earliest timer that has run out is looked at. One tick, one timer."""
-
-
-Input: TypeAlias = CustodyInput | DetainerInput | DecisionInput | ModelInput | Tick
-
-
 class Outputs(Struct):
-    """What an input led to. changed: ids of the episodes whose state has to be written. refused: why the input is not
-    part of the state, and belongs into rejects.v1 (G1)."""
+    """What an input led to. changed: ids of the episodes whose state has to be written. watched: facilities whose watch
+    has to be. refused: why the input is not part of the state, and belongs into rejects.v1 (G1)."""
 
     conflicts: list[Conflict]
     reviews: list[Review]
     changed: set[str]
+    breakers: list[Breaker] = []
+    statuses: list[FeedStatus] = []
+    watched: set[str] = set()
     refused: str | None = None
 
 
@@ -88,6 +62,8 @@ def evolve(state: PartitionState, given: Input, now: datetime) -> Outputs:
     now: what the time is, as far as the caller knows; a clock that is behind the partition's does not count.
     """
     state.clock = now = max(state.clock, now)
+    if state.began is BEGINNING:
+        state.began = now
     out = Outputs(conflicts=[], reviews=[], changed=set())
     match given:
         case CustodyInput():
@@ -96,6 +72,10 @@ def evolve(state: PartitionState, given: Input, now: datetime) -> Outputs:
             _detainer(state, detainer_id, now, out)
         case DecisionInput(detainer_id=detainer_id, episode_id=episode_id):
             _decision(state, detainer_id, episode_id, now, out)
+        case BreakerInput(facility=facility, breaker_id=breaker_id):
+            _breaker(state, facility, breaker_id, now, out)
+        case FeedInput(facility=facility):
+            _add(out, feed_counted(state, facility, now))
         case ModelInput(episode_id=episode_id):
             _model(state, episode_id, now, out)
         case Tick():
@@ -108,16 +88,18 @@ def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Out
         out.refused = EPISODE_CLOSED
         return
     fact = given.fact
+    before = state.counted(given.episode_id)
     episode = state.episodes.get(given.episode_id)
     if episode is None:
         episode = Episode(fact.event.facility, fact.event.booking_number, given.episode_id)
         state.episodes[episode.id] = episode
     if not episode.add(fact):
+        state.tallies.heard(episode.facility, fact.accepted_at)
         return
+    state.apply_breakers(episode)
+    state.count(episode, before)
     out.changed.add(episode.id)
-    person = state.reindex(episode)
-    if person is not None:
-        identify(state, episode, person, out.changed)
+    _identify(state, episode, out)
     cause = Cause(
         kind=str(fact.event.__struct_config__.tag),
         source=fact.source,
@@ -152,6 +134,24 @@ def _decision(state: PartitionState, detainer_id: str, episode_id: str, now: dat
     _judge(state, state.episodes[episode_id], detainer_id, cause, now, out)
 
 
+def _breaker(state: PartitionState, facility: str, breaker_id: str, now: datetime, out: Outputs) -> None:
+    """Say what was held back, or take back what never was, of every episode of the facility."""
+    cause = _own("breaker", breaker_id, now)
+    for episode in [e for e in state.episodes.values() if e.facility == facility]:
+        before = state.counted(episode.id)
+        if state.apply_breakers(episode):
+            state.count(episode, before)
+            _identify(state, episode, out)
+        _judge_all(state, episode, cause, now, out)
+
+
+def _identify(state: PartitionState, episode: Episode, out: Outputs) -> None:
+    """Ask anew whom the episode is of, if that may have changed."""
+    person = state.reindex(episode)
+    if person is not None:
+        identify(state, episode, person, out.changed)
+
+
 def _model(state: PartitionState, episode_id: str, now: datetime, out: Outputs) -> None:
     """Ask anew, by the model of now, whom the episode is of, and let versions and reviews follow by the usual rules."""
     episode = state.episodes.get(episode_id)
@@ -166,6 +166,9 @@ def _tick(state: PartitionState, now: datetime, out: Outputs) -> None:
     if key is None:
         return
     episode_id, detainer_id = key
+    if not episode_id:
+        _add(out, feed_timer(state, detainer_id, now))
+        return
     episode = state.episodes.get(episode_id)
     if detainer_id:
         if episode is not None and detainer_id in state.pairs.get(episode_id, {}):
@@ -208,6 +211,8 @@ def _judge(
     ground = state.ground
     verdict = derive(episode.view, entry.detainer, ground.terms, ground.places.zone(episode.facility), now)
     state.timers.set((episode.id, detainer_id), verdict.again_at)
+    if _is_held(state, episode.view, episode.facility, verdict.standing):
+        return
     decisions = ground.decisions.on(detainer_id, episode.id)
     decision = decisions.get(evidence_id(pair.identity)) if decisions else None
     on = Occasion(episode, entry.detainer, decision, cause, now)
@@ -219,6 +224,22 @@ def _judge(
     if review is not None:
         out.reviews.append(review)
         out.changed.add(episode.id)
+
+
+def _is_held(state: PartitionState, view: EpisodeView, facility: str, standing: Standing | None) -> bool:
+    """Whether what there is to say rests on a release that a breaker stopped (rule 19). A retraction never does."""
+    ended = view.ended
+    if not isinstance(ended, Released) or view.ended_accepted_at is None:
+        return False
+    if standing is not None and standing.stage is Stage.RETRACTED:
+        return False
+    return state.ground.breakers.holds(facility, ended.occurred_at, view.ended_accepted_at)
+
+
+def _add(out: Outputs, feed: FeedOutputs) -> None:
+    out.breakers += feed.breakers
+    out.statuses += feed.statuses
+    out.watched |= feed.watched
 
 
 def _retain(state: PartitionState, episode: Episode, now: datetime, out: Outputs) -> None:

@@ -10,14 +10,19 @@ from msgspec import Struct
 
 from contracts.types.common import Tier
 from contracts.types.conflict import Identity, ReviewStatus
+from contracts.types.custody import Released
+from contracts.types.feed import Breaker
 from contracts.types.person import Person
-from services.matcher.domain.episode import Episode
+from services.matcher.domain.episode import Episode, Fact
+from services.matcher.domain.feeds.book import steward
+from services.matcher.domain.feeds.rhythm import Rhythm
+from services.matcher.domain.feeds.tally import Contribution, Tallies, contribution
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.engine import Candidate, Prepared
 from services.matcher.domain.stages import Standing
 from services.matcher.domain.timers import Timers
 
-__all__ = ["BEGINNING", "Pair", "PartitionState"]
+__all__ = ["BEGINNING", "Pair", "PartitionState", "Watch"]
 
 _NOBODY: Final = Person()
 BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -42,18 +47,33 @@ class Pair(Struct, omit_defaults=True):
     review_decision: str | None = None
 
 
+class Watch(Struct, omit_defaults=True):
+    """How often a facility is heard of, as its steward keeps it; silent: and that it is not, has been said."""
+
+    rhythm: Rhythm
+    silent: bool = False
+
+
 class PartitionState:
     """The episodes of one partition, indexed by person, and their pairs.
 
     ground: shared by all partitions of an instance, read only from here.
+    partition, partitions: which one it is of how many.
     clock: the latest time that an input was judged at; never goes back, whoever owns the partition.
+    began: when this owner judged its first input.
     put_away: episodes that were let go (docs/lifecycle.md, "Put away"), and when.
+    tallies: what the partition counts of each facility. watched, tripped: what it does as a steward (`steward`).
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, partition: int = 0, partitions: int = 1) -> None:
         self.ground = ground
         self.book = ground.detainers
-        self.clock = BEGINNING
+        self.clock = self.began = BEGINNING
+        self.tallies = Tallies(ground.feed_terms.keep)
+        self.watched: dict[str, Watch] = {}
+        self.tripped: dict[str, list[Breaker]] = {}
+        self._partition = partition
+        self._partitions = partitions
         self.episodes: dict[str, Episode] = {}
         self.pairs: dict[str, dict[str, Pair]] = {}
         self.put_away: dict[str, datetime] = {}
@@ -64,8 +84,11 @@ class PartitionState:
 
     def restore(self, episode: Episode, pairs: dict[str, Pair]) -> None:
         """Put in an episode as the changelog has it. What time has brought about meanwhile is due at once."""
+        before = self.counted(episode.id)
         self._unlink(episode.id)
         self.episodes[episode.id] = episode
+        self.apply_breakers(episode)
+        self.count(episode, before)
         for detainer_id, pair in pairs.items():
             self.link(episode.id, detainer_id, pair)
             self.timers.set((episode.id, detainer_id), BEGINNING)
@@ -74,6 +97,9 @@ class PartitionState:
 
     def let_go(self, episode_id: str, at: datetime | None) -> None:
         """Take the episode out. at: leaves a marker that it was put away then; None: leaves nothing."""
+        episode = self.episodes.get(episode_id)
+        if episode is not None:
+            self.tallies.changed(episode.facility, contribution(episode.view), None, episode.heard_at)
         for detainer_id in self.pairs.get(episode_id, {}):
             self.timers.set((episode_id, detainer_id), None)
         self._unlink(episode_id)
@@ -86,6 +112,33 @@ class PartitionState:
         else:
             self.put_away[episode_id] = at
             self.timers.set((episode_id, ""), at + self.ground.terms.marker)
+
+    def is_steward(self, facility: str) -> bool:
+        """Whether this partition judges the facility's feed."""
+        return steward(facility, self._partitions) == self._partition
+
+    def counted(self, episode_id: str) -> Contribution | None:
+        """What the episode, if there is one, adds to its facility's tally as it stands."""
+        episode = self.episodes.get(episode_id)
+        return contribution(episode.view) if episode is not None else None
+
+    def count(self, episode: Episode, before: Contribution | None) -> None:
+        """The episode has changed, and added `before` until now."""
+        self.tallies.changed(episode.facility, before, contribution(episode.view), episode.heard_at)
+
+    def apply_breakers(self, episode: Episode) -> bool:
+        """Leave releases that an operator discarded out of account (rule 19); True if that changes the episode."""
+        breakers = self.ground.breakers
+        if not breakers.of(episode.facility):
+            return False
+
+        def discarded(fact: Fact) -> bool:
+            event = fact.event
+            return isinstance(event, Released) and breakers.discards(
+                episode.facility, event.occurred_at, fact.accepted_at
+            )
+
+        return episode.discard(discarded)
 
     def _unlink(self, episode_id: str) -> None:
         for detainer_id in self.pairs.pop(episode_id, {}):

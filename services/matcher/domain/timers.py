@@ -8,7 +8,7 @@ from datetime import datetime
 __all__ = ["TimerKey", "Timers"]
 
 TimerKey = tuple[str, str]
-"""(episode id, detainer id) of a pair, or (episode id, "") of an episode itself."""
+"""(episode id, detainer id) of a pair, (episode id, "") of an episode itself, ("", facility) of a feed."""
 
 
 class Timers:

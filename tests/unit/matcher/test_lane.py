@@ -15,7 +15,8 @@ from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_p
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.lane import Lane
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
-from services.matcher.domain.fold import CustodyInput, evolve
+from services.matcher.domain.fold import evolve
+from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.identity_model import load_model
@@ -58,6 +59,7 @@ def lane(**settings: float) -> Lane:
 
     made = Lane(
         0,
+        1,
         MatcherSettings.model_validate(settings),
         ground,
         broadcasts(ground),

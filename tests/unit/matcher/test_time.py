@@ -12,7 +12,8 @@ import pytest
 from contracts.types.conflict import Alert, RetractionReason, ReviewStatus, Stage
 from contracts.types.custody import Booked, Escaped, ReleaseCancelled, Released, ReleaseScheduled, Returned, Voided
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
-from services.matcher.domain.fold import EPISODE_CLOSED, CustodyInput
+from services.matcher.domain.fold import EPISODE_CLOSED
+from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.holds import hold_until
 from tests.unit.matcher.people import AGENCY, FACILITY, at, detainer, fact, person
 from tests.unit.matcher.world import EPISODE, World

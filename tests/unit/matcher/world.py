@@ -23,16 +23,8 @@ from contracts.types.custody import (
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
 from services.matcher.adapters.changelog import encode_episode, load_episode
 from services.matcher.domain.episode import Fact
-from services.matcher.domain.fold import (
-    CustodyInput,
-    DecisionInput,
-    DetainerInput,
-    Input,
-    ModelInput,
-    Outputs,
-    Tick,
-    evolve,
-)
+from services.matcher.domain.fold import Outputs, evolve
+from services.matcher.domain.inputs import CustodyInput, DecisionInput, DetainerInput, Input, ModelInput, Tick
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.partition import PartitionState
@@ -101,6 +93,7 @@ class World:
                 entry = self.book.get(detainer_id)
                 assert entry is not None
                 again.book.put(entry.detainer, entry.partition, entry.offset)
+            again.ground.decisions = self.ground.decisions
         again.state = PartitionState(again.ground)
         for name in (*self.state.episodes, *self.state.put_away):
             load_episode(again.state, name, encode_episode(self.state, name))

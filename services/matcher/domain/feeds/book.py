@@ -21,7 +21,7 @@ def steward(facility: str, partitions: int) -> int:
 
 
 class FeedBook:
-    """The newest tally of each (facility, partition). Written by whoever reads feed.tallies.v1, read by the stewards."""
+    """The newest tally of each (facility, partition). Written by whoever reads feed.tallies.v1, read by stewards."""
 
     def __init__(self) -> None:
         self._tallies: dict[str, dict[int, Tally]] = {}
@@ -48,6 +48,10 @@ class FeedBook:
     def heard_at(self, facility: str) -> datetime | None:
         """When the facility was last heard of, to the minute."""
         return max((tally.heard_at for tally in self.tallies(facility)), default=None)
+
+    def known(self) -> list[str]:
+        """Every facility that anybody has heard of, in order."""
+        return sorted(self._tallies)
 
     def facilities(self, partition: int, partitions: int) -> list[str]:
         """The facilities of which this partition is the steward, in order."""

@@ -1,9 +1,9 @@
 """The breaker: when a feed is stopped (rule 19), and what an operator's decision on it is about.
 
-A release belongs to the earliest decision that covers it: the breaker's facility, occurred at `since` or later, accepted
-at `decided_at` or before. If there is none, a breaker that is still tripped, and covers it by `since`, holds it. So what
-an operator has said of a release stays said, whatever trips later, and releases that come after the decision are new:
-they are told, until they are enough to trip by themselves.
+A release belongs to the earliest decision that covers it: the breaker's facility, occurred at `since` or later,
+accepted at `decided_at` or before. If there is none, a breaker that is still tripped, and covers it by `since`, holds
+it. So what an operator has said of a release stays said, whatever trips later, and releases that come after the
+decision are new: they are told, until they are enough to trip by themselves.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Trip(Struct, frozen=True):
 def judge(tallies: Iterable[Tally], terms: FeedTerms, breakers: Iterable[Breaker] = ()) -> Trip | None:
     """Whether a facility releases more than its share; the earliest window in which it does.
 
-    tallies: of all partitions, one facility. breakers: all that are known of it; releases that one of them covers do not
-    count again. The partition that holds the moment of a decision counts to it as a whole, so that the same releases
-    never trip twice: what else was accepted within those ten seconds is told uncounted.
+    tallies: of all partitions, one facility. breakers: all that are known of it; releases that one of them covers do
+    not count again. The ten seconds in which a decision fell count to it as a whole, so that the same releases never
+    trip twice: what else was accepted within them is told uncounted.
 
     The population is who was there when the window began: whoever is in custody now, and all who were released since,
     covered or not. So a jail that empties, and whose operator says that this is true, does not trip anew with each of
-    the last ten. It is judged by `occurred_at`: releases of two days that come in at once, after an outage, trip only if
-    one window of those days was too much.
+    the last ten. It is judged by `occurred_at`: releases of two days that come in at once, after an outage, trip only
+    if one window of those days was too much.
 
     MICROS.
     """
@@ -106,8 +106,8 @@ class BreakerBook:
     def put(self, breaker: Breaker) -> bool:
         """Take in a state; False if it says nothing new.
 
-        A decision stays one: a trip that is read again does not undo it. Of two decisions the last one put counts, since
-        it is all that a compacted topic keeps; so an operator can take one back.
+        A decision stays one: a trip that is read again does not undo it. Of two decisions the last one put counts,
+        since it is all that a compacted topic keeps; so an operator can take one back.
         """
         known = self._by_facility.get(breaker.facility, {}).get(breaker.breaker_id)
         if known is not None and (known == breaker or breaker.state is BreakerState.TRIPPED):
@@ -119,6 +119,10 @@ class BreakerBook:
         """All breakers of a facility, oldest first."""
         known = self._by_facility.get(facility)
         return sorted(known.values(), key=lambda b: (b.tripped_at, b.breaker_id)) if known else []
+
+    def keys(self) -> list[tuple[str, str]]:
+        """(facility, breaker id) of all of them, in order."""
+        return sorted((facility, name) for facility, known in self._by_facility.items() for name in known)
 
     def open(self, facility: str) -> list[Breaker]:
         """Those that wait for an operator."""

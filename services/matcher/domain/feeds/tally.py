@@ -1,7 +1,7 @@
-"""What one partition knows of each facility's feed: how many it has in custody, whom it released, when it was heard of.
+"""What one partition knows of each facility's feed: how many are in custody, how many left, when it was heard of.
 
-A release is counted by the minute in which it *occurred* and the ten seconds in which it was *accepted*. The first makes
-the window of a breaker, so that a feed that catches up after an outage is no mass release. The second says which
+A release is counted by the minute in which it *occurred* and the ten seconds in which it was *accepted*. The first
+makes the window of a breaker, so that a feed that catches up after an outage is no mass release. The second says which
 releases an operator's decision is about, and which are too old to be kept.
 """
 
@@ -16,7 +16,17 @@ from msgspec import Struct
 from contracts.types.custody import Released
 from services.matcher.domain.episode import EpisodeView
 
-__all__ = ["IN_CUSTODY", "TICKS_A_MINUTE", "Contribution", "Tallies", "Tally", "contribution", "minute_of", "tick_of", "ticks"]
+__all__ = [
+    "IN_CUSTODY",
+    "TICKS_A_MINUTE",
+    "Contribution",
+    "Tallies",
+    "Tally",
+    "contribution",
+    "minute_of",
+    "tick_of",
+    "ticks",
+]
 
 TICKS_A_MINUTE: Final = 6
 _MINUTE: Final = timedelta(minutes=1)
