@@ -137,7 +137,8 @@ class Life:
                 if rng.random() < 0.3:
                     self._end(Released, reason=ReleaseReason.TRANSFER)
                 else:
-                    self._end(Transferred, to_facility="MASUFFK00")
+                    elsewhere = "MASUFFK00" if self.facility != "MASUFFK00" else "OHFRANK00"
+                    self._end(Transferred, to_facility=elsewhere)
             case "elsewhere":
                 self._say(HeldElsewhere, place=rng.choice([*ElsewherePlace]))
             case "trip":

@@ -14,11 +14,10 @@ from itertools import product
 
 from contracts.types.common import Tier
 from contracts.types.conflict import Decision, RetractionReason, ReviewDecision, Stage
-from contracts.types.custody import Booked, Merged, Unmerged, Updated
 from contracts.types.detainer import Detainer, DetainerType
 from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
-from tests.simulation.truth_episode import Said, episode_of, left_standing, person_of, stopped_by
+from tests.simulation.truth_episode import Said, episode_of, people_ever, stopped_by
 from tests.simulation.truth_standing import DEFAULT_TERMS, Expected, Terms, standing
 
 __all__ = ["DEFAULT_TERMS", "Expected", "Pair", "Said", "Terms", "Truth", "truth"]
@@ -90,7 +89,7 @@ def truth(
         return _answer(outcome, _tier(detainer, episode.person, same_person), verdict)
 
     def tellable(pair: Pair) -> bool:
-        for wanted, held in product(versions[pair[0]], _people_ever(episodes[pair[1]])):
+        for wanted, held in product(versions[pair[0]], people_ever(episodes[pair[1]])):
             tier = _tier(wanted, held, same_person)
             if tier in (Tier.CONFIRMED, Tier.PROBABLE):
                 return True
@@ -165,15 +164,3 @@ def _newest_of_each(breakers: Iterable[Breaker]) -> list[Breaker]:
     """Each breaker as the operator left it."""
     ordered = sorted(breakers, key=lambda b: b.decided_at or b.tripped_at)
     return list({b.breaker_id: b for b in ordered}.values())
-
-
-def _people_ever(facts: Sequence[Said]) -> list[Person]:
-    """Every person that some part of the facts about a booking describes, whatever has not come yet or is voided."""
-    speaking = [f for f in facts if isinstance(f.event, Booked | Updated | Merged | Unmerged)]
-    distinct = list({(f.order, repr(f.event)): f for f in speaking}.values())
-    people: list[Person] = []
-    for there in product((False, True), repeat=len(distinct)):
-        person = person_of(left_standing(f for f, here in zip(distinct, there, strict=True) if here))
-        if person is not None and person not in people:
-            people.append(person)
-    return people

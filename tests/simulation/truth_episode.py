@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 
 from contracts.ids import episode_id
 from contracts.types.conflict import CustodyStatus
@@ -28,7 +29,7 @@ from contracts.types.custody import (
 from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Identifier, Person
 
-__all__ = ["Episode", "Said", "episode_of", "left_standing", "person_of"]
+__all__ = ["Episode", "Said", "episode_of", "people_ever", "stopped_by"]
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,18 @@ def person_of(standing: Iterable[Said]) -> Person | None:
         identifiers=sorted(held, key=_sorting),
         us_citizenship_claimed=any(claims) or None,
     )
+
+
+def people_ever(facts: Sequence[Said]) -> list[Person]:
+    """Every person that some part of the facts about a booking describes, whatever has not come yet or is voided."""
+    speaking = [f for f in facts if isinstance(f.event, Booked | Updated | Merged | Unmerged)]
+    distinct = list({(f.order, repr(f.event)): f for f in speaking}.values())
+    people: list[Person] = []
+    for there in product((False, True), repeat=len(distinct)):
+        person = person_of(left_standing(f for f, here in zip(distinct, there, strict=True) if here))
+        if person is not None and person not in people:
+            people.append(person)
+    return people
 
 
 def _value(identifier: Identifier) -> tuple[str, str, str | None]:
