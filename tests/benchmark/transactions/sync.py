@@ -3,6 +3,7 @@ group's generation (KIP-447); (3) is as (1), a producer and a thread a partition
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -97,6 +98,8 @@ def run_group(task: Task, control: Control) -> None:
                 control.say("accepted")
         except KafkaError as error:
             control.say("refused", error=f"{type(error).__name__}: {error}"[:200])
+            with contextlib.suppress(KafkaError):  # fenced for good: the broker has aborted it already
+                producer.abort_transaction()
             break
         control.committed(sum(map(len, batches.values())), time.monotonic() - began)
     producer.close(timeout=5)
