@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -49,7 +50,7 @@ class Facility:
                 self.evolve(partition, DetainerInput(found.detainer_id))
 
     @staticmethod
-    def _of(number: int) -> dict[str, str]:
+    def _of(number: int) -> dict[str, Any]:
         return {"facility": FACILITY, "booking_number": f"B-{number}"}
 
     def event(self, number: int, event: Booked | Released, hours: float) -> None:
