@@ -84,7 +84,7 @@ def test_ingest_takes_every_custody_event(histories: list[History]) -> None:
             data = msgspec.Raw(msgspec.json.encode(said.event))
             envelope = Envelope(specversion="1.0", id=said.event_id, source=said.source, type=kind, data=data)
             accepted = accept(envelope, said.source, said.accepted_at, timedelta(0))
-                assert msgspec.json.encode(accepted.event) == msgspec.json.encode(said.event)
+            assert msgspec.json.encode(accepted.event) == msgspec.json.encode(said.event)
 
 
 def test_the_newest_of_one_id_is_never_a_matter_of_taste(histories: list[History]) -> None:
