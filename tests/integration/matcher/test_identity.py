@@ -20,7 +20,7 @@ from contracts.ids import detainer_id, episode_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Conflict, RetractionReason, Review, ReviewStatus, Stage
 from contracts.types.custody import Booked
-from contracts.types.detainer import Detainer, DetainerState
+from contracts.types.detainer import Detainer
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName, Sex
 from deploy.demo.processes import ProcessGroup, ServiceProcess
 from deploy.demo.system import ApiError, call
@@ -30,7 +30,7 @@ from services.matcher.domain.identity.model import encode
 from services.matcher.identity_model import load_model
 from tests.integration.matcher.test_restart import committed
 from tests.support.kafka import fresh_topics
-from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, detainer
+from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, detainer, person
 
 TOKEN = "search-token-of-tests"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -113,8 +113,8 @@ async def test_an_operator_searches_a_running_matcher(
     for text in (shown, matcher.log_text()):
         assert not [secret for secret in ("umberq", "halvessine", "1984-07-19") if secret in text.casefold()]
 
-    # Superseded: another detainer has taken its place, and it is met no more.
-    await _send(bootstrap, [detainer(0, DetainerState.SUPERSEDED, changed=1, who=WHO)])
+    # Amended: it is lodged on somebody else, and this person is met by it no more.
+    await _send(bootstrap, [detainer(0, changed=1, who=person("Ottermole", "Vashti", "1971-12-01"))])
     assert wait_until(lambda: set(_search(matcher)) == everything - {("detainer", one, "PROBABLE")}, seconds=20)
 
     for token in ("", "another"):

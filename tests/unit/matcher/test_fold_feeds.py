@@ -110,7 +110,7 @@ class Facility:
         return sum(stage is Stage.RELEASED for stage in self.stages().values())
 
 
-def _who(number: int) -> object:
+def _who(number: int) -> Person:
     return person(
         f"Fernquist{'abcdefghij'[number // 10]}", f"Talwyn{'abcdefghij'[number % 10]}", sid=f"{number + 1000}"
     )
