@@ -15,6 +15,7 @@ from contracts.types.conflict import Conflict, RetractionReason, Stage
 from contracts.types.custody import Booked, Released
 from contracts.types.detainer import DetainerState
 from contracts.types.feed import Breaker, BreakerState, FeedState, FeedStatus
+from contracts.types.person import Person
 from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, encode_progress, encode_watch, load, watch_key
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.feeds.book import steward
