@@ -17,13 +17,15 @@ from contracts.types.custody import (
     ReleaseReason,
     ReleaseScheduled,
     Returned,
+    Transferred,
     Unmerged,
     Updated,
     Voided,
 )
-from contracts.types.detainer import DetainerType
+from contracts.types.detainer import DetainerState, DetainerType
 from contracts.types.feed import BreakerState
 from tests.simulation.truth import Expected, Said
+from tests.simulation.truth_episode import episode_of
 from tests.unit.simulation_model.saying import (
     EPISODE,
     PAIR,
@@ -94,6 +96,32 @@ def test_a_scheduled_release_is_taken_back() -> None:
     assert stage(BOOKED, PLAN, missing, say(Returned, 110)) is Stage.RELEASE_SCHEDULED
 
 
+def test_elsewhere_says_nothing_of_somebody_who_has_left() -> None:
+    moved = say(Transferred, 100, to_facility="MASUFFK00")
+    assert stage(BOOKED, moved, say(HeldElsewhere, 110)) is Stage.TRANSFERRED
+    assert stage(BOOKED, moved, say(Returned, 110), say(HeldElsewhere, 120)) is Stage.IN_CUSTODY
+
+
+def test_the_newest_admission_counts() -> None:
+    lifted = wants(-100, DetainerState.LIFTED, 50)
+    assert told([BOOKED], lifted).gone == {PAIR: RetractionReason.DETAINER_LIFTED}
+    assert told([BOOKED, say(Booked, 60)], lifted).gone == {PAIR: RetractionReason.CUSTODY_CORRECTED}
+
+
+def test_names_and_birth_dates_newest_first() -> None:
+    """Rule 2."""
+    person = episode_of([BOOKED, say(Updated, 5, person=somebody("2", surname="Ostrivane"))]).person
+    assert person is not None
+    assert [name.surname for name in person.names] == ["Ostrivane", "Quillfeather"]
+    assert (person.birth_dates, person.identifiers) == (["1990-03-04"], [sid("2")])
+
+
+def test_nobody_has_to_look_where_nothing_is_left_to_do() -> None:
+    found = told([BOOKED, say(Died, 50)], wants(who=somebody("9")))
+    assert not found.reviews
+    assert not found.conflicts
+
+
 def test_death_is_final_and_an_inferred_release_says_nothing_of_who_has_left() -> None:
     assert told([BOOKED, say(Died, 50), say(Returned, 60), OUT], WARRANT).conflicts[PAIR].closed_because == "died"
     found = told([BOOKED, OUT, say(Released, 120, inferred=True)], WARRANT).conflicts[PAIR]
@@ -112,8 +140,8 @@ def test_an_identifier_replaces_one_of_its_kind_and_names_are_kept() -> None:
 def test_merged_records_chain_and_part_again() -> None:
     """Rule 3."""
     links = [
-        say(Merged, 5, absorbed=sid("1"), surviving=sid("2")),
-        say(Merged, 6, absorbed=sid("3"), surviving=sid("2")),
+        say(Merged, 5, absorbed=sid("3"), surviving=sid("2")),
+        say(Merged, 6, absorbed=sid("1"), surviving=sid("2")),
     ]
     theirs = wants(who=somebody("3"))
     assert told([BOOKED], theirs).reviews == {PAIR: Stage.IN_CUSTODY}
@@ -165,6 +193,8 @@ def test_releases_that_a_breaker_stopped() -> None:
     assert (freed.conflicts[PAIR].stage, freed.withheld) == (Stage.RELEASED, frozenset())
     discarded = breaker(BreakerState.DISCARDED, 100, 110)
     assert told(facts, WARRANT, breakers=[tripping, discarded]).conflicts[PAIR].stage is Stage.IN_CUSTODY
+    again = say(Released, 100, accepted=111)  # the same fact, first accepted before
+    assert told([*facts, again], WARRANT, breakers=[discarded]).conflicts[PAIR].stage is Stage.IN_CUSTODY
     later = say(Released, 105, accepted=111)
     assert told([*facts, later], WARRANT, breakers=[discarded]).conflicts[PAIR].released_at == at(105)
 
