@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import random
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from deploy.demo.world.places import PLACES
+from services.matcher.domain.holds import hold_until
 from tests.simulation.truth_calendar import federal_holidays, hold_ends
 
 # The weekdays on which offices of the federal government were, or will be, closed, as opm.gov has them.
@@ -48,3 +52,12 @@ def test_new_year_on_a_saturday_is_kept_in_the_old_year() -> None:
 def test_forty_eight_hours(zone: str, since: str, until: str) -> None:
     """8 CFR 287.7(d), in the facility's own days."""
     assert hold_ends(datetime.fromisoformat(since), 48, zone) == datetime.fromisoformat(until).astimezone(UTC)
+
+
+def test_the_matcher_counts_the_same_hours() -> None:
+    """It asks the package `holidays`; this goes by the law. Each checks the other."""
+    rng = random.Random(6103)
+    for _ in range(3000):
+        since = datetime(2021, 7, 1, tzinfo=UTC) + timedelta(minutes=rng.randrange(9 * 365 * 24 * 60))
+        zone = rng.choice(PLACES).time_zone
+        assert hold_until(since, ZoneInfo(zone)) == hold_ends(since, 48, zone), (since, zone)
