@@ -28,7 +28,7 @@ _REMEMBER_S: Final = 15 * _DAY_S
 
 
 class Rhythm(Struct, omit_defaults=True):
-    """What is remembered of one facility; 200 bytes as JSON where nothing pauses, RHYTHM at most.
+    """What is remembered of one facility; 270 bytes as JSON for a daily feed, 1 kB at most.
 
     heard_at: the newest message. gaps: the newest 32 gaps, in seconds, oldest first; messages less than a minute apart
         are one burst and make none. pauses: gaps that outlasted what was allowed, as (begin, end) in seconds from 1970.

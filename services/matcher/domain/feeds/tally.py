@@ -86,7 +86,8 @@ class Tally(Struct, frozen=True, omit_defaults=True):
     ends: releases as (minute occurred, ten-second ticks from there until accepted, how many), in order. Only those that
         were accepted within `keep` before heard_at.
 
-    As JSON 90 bytes, and 18 for each release of the last day: SIZE.
+    As JSON 90 bytes, and up to 18 for each release of the last day: 450 bytes for a jail of 6,000 that releases 300 a
+    day over twelve partitions; 4 kB (12 at most) while 8,000 false releases come in, until they are a day old.
     """
 
     facility: str
@@ -136,8 +137,8 @@ class Tallies:
     ) -> None:
         """An episode adds `after` now, where it added `before`; None: nothing (new, voided, transferred, put away).
 
-        accepted_at: of the message that changed it, or of the episode's newest if none did. 1.5 µs where nothing
-        changed, MICRO µs where somebody was released.
+        accepted_at: of the message that changed it, or of the episode's newest if none did. 0.3 µs where nothing
+        changed, 0.9 µs where somebody was released.
         """
         count = self._heard(facility, accepted_at)
         if before == after:
@@ -189,9 +190,8 @@ class Tallies:
         if what.released_at is None or what.accepted_at is None:
             count.in_custody += number
             return
+        # Of one that was dropped since, because it is too old, a negative number is left, and dropped in the same way.
         key = (minute_of(what.released_at), tick_of(what.accepted_at))
-        if key[1] < count.heard * TICKS_A_MINUTE - self._keep:
-            return  # too old to be counted, or counted once and dropped since
         there = count.ends.get(key, 0) + number
         if there:
             count.ends[key] = there

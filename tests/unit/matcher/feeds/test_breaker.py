@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.types.feed import Breaker, BreakerState
-from services.matcher.domain.feeds.breaker import BreakerBook, Trip, judge
+from services.matcher.domain.feeds.breaker import Trip, judge
 from services.matcher.domain.feeds.tally import IN_CUSTODY, Contribution, Tallies, Tally
 from services.matcher.domain.feeds.terms import FeedTerms
+from tests.unit.matcher.feeds.breakers import MINUTE, NOON, SECOND, breaker
 from tests.unit.matcher.people import FACILITY, at
 
 TERMS = FeedTerms()
-MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
-NOON = at(12)
-BREAKER = f"brk_{'a' * 24}"
 
 Release = tuple[datetime, datetime]
 """(occurred at, accepted at)"""
@@ -35,27 +33,6 @@ def tallies(in_custody: int, releases: list[Release], partitions: int = 1) -> li
 
 def burst(number: int, start: datetime = NOON, every: timedelta = SECOND, late: timedelta = SECOND) -> list[Release]:
     return [(start + n * every, start + n * every + late) for n in range(number)]
-
-
-def breaker(
-    state: BreakerState = BreakerState.TRIPPED,
-    since: datetime = NOON,
-    decided_at: datetime | None = None,
-    name: str = BREAKER,
-    facility: str = FACILITY,
-) -> Breaker:
-    return Breaker(
-        breaker_id=name,
-        facility=facility,
-        state=state,
-        since=since,
-        tripped_at=since + MINUTE,
-        releases=20,
-        population=40,
-        window_s=3600,
-        decided_at=decided_at,
-        decided_by="operator" if decided_at else None,
-    )
 
 
 def test_a_mass_release_trips_and_holds_from_the_beginning_of_its_window() -> None:
@@ -103,6 +80,14 @@ def test_what_was_accepted_a_day_ago_is_history() -> None:
     assert judge([*quiet, *loud], TERMS) is None
 
 
+def test_the_population_is_who_was_there_when_the_window_began() -> None:
+    gone_before = [(NOON - timedelta(hours=n), NOON - timedelta(hours=n)) for n in range(2, 20)]
+    later = burst(5, NOON + timedelta(hours=2))
+    trip = judge(tallies(24, [*gone_before, *burst(10), *later]), TERMS)
+    assert trip is not None
+    assert (trip.releases, trip.population) == (10, 24 + 10 + 5)
+
+
 def test_a_tripped_breaker_is_not_joined_by_others() -> None:
     released = burst(40)
     trip = judge(tallies(60, released), TERMS)
@@ -140,12 +125,12 @@ def test_a_jail_that_empties_is_asked_about_once() -> None:
     assert judge(tallies(0, last_ten), TERMS) is not None
 
 
-_minutes = st.integers(0, 200)
+_minutes = st.integers(0, 60)
 _releases = st.lists(st.tuples(_minutes.map(lambda m: at(m / 60)), _minutes.map(lambda m: at(m / 60))), max_size=40)
 _terms = st.builds(
     FeedTerms,
     share=st.sampled_from([0.0, 0.1, 0.25, 0.5]),
-    window=st.sampled_from([1, 10, 60]).map(lambda m: timedelta(minutes=m)),
+    window=st.sampled_from([1, 5, 20]).map(lambda m: timedelta(minutes=m)),
     at_least=st.integers(1, 12),
 )
 _breakers = st.lists(
@@ -177,7 +162,7 @@ def naive(in_custody: int, releases: list[Release], terms: FeedTerms, breakers: 
     return None
 
 
-@given(st.integers(0, 60), _releases, _terms, _breakers, st.integers(1, 12), st.randoms(use_true_random=False))
+@given(st.integers(0, 20), _releases, _terms, _breakers, st.integers(1, 12), st.randoms(use_true_random=False))
 def test_the_judge_does_what_it_says_however_spread(
     in_custody: int, releases: list[Release], terms: FeedTerms, breakers: list[Breaker], partitions: int, random: object
 ) -> None:
@@ -197,88 +182,6 @@ def test_fewer_than_at_least_never_trip(in_custody: int, occurred: list[datetime
 
 def test_nothing_known_trips_nothing() -> None:
     assert judge([], TERMS) is None
-
-
-# -- The book ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_tripped_breaker_holds_releases_from_since_on() -> None:
-    book = BreakerBook()
-    assert not book.holds(FACILITY, NOON, NOON)
-    assert book.put(breaker())
-    assert not book.put(breaker())
-    assert book.holds(FACILITY, NOON, at(99))
-    assert not book.holds(FACILITY, NOON - SECOND, at(99))
-    assert not book.holds("CTBRIDG00", NOON, NOON)
-    assert (book.open(FACILITY), book.discarded(FACILITY)) == ([breaker()], [])
-
-
-def test_a_decision_is_about_what_was_accepted_until_then() -> None:
-    book = BreakerBook()
-    book.put(breaker())
-    discarded = breaker(BreakerState.DISCARDED, decided_at=NOON + MINUTE)
-    assert book.put(discarded)
-    assert (book.open(FACILITY), book.discarded(FACILITY)) == ([], [discarded])
-    assert book.discards(FACILITY, NOON, NOON + MINUTE)
-    assert not book.discards(FACILITY, NOON, NOON + MINUTE + SECOND)
-    assert not book.discards(FACILITY, NOON - SECOND, NOON)
-    assert not book.holds(FACILITY, NOON, NOON + MINUTE + SECOND)
-
-
-def test_a_decision_stays_and_another_one_replaces_it() -> None:
-    book = BreakerBook()
-    book.put(breaker(BreakerState.RELEASED, decided_at=NOON + MINUTE))
-    assert not book.put(breaker())
-    assert book.ruling(FACILITY, NOON, NOON) is BreakerState.RELEASED
-    assert book.put(breaker(BreakerState.DISCARDED, decided_at=NOON + 2 * MINUTE))
-    assert book.ruling(FACILITY, NOON, NOON) is BreakerState.DISCARDED
-
-
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                breaker(),
-                *(
-                    breaker(state, decided_at=NOON + n * MINUTE)
-                    for state in (BreakerState.RELEASED, BreakerState.DISCARDED)
-                    for n in (1, 2)
-                ),
-            ]
-        ),
-        max_size=6,
-    ),
-    st.integers(0, 6),
-)
-def test_a_compacted_topic_tells_the_same_as_the_whole_one(decisions: list[Breaker], kept_from: int) -> None:
-    """A trip is written once, before anybody can decide on it. Of what follows, compaction may leave only the last."""
-    said = [breaker(), *(d for d in decisions if d.state is not BreakerState.TRIPPED)]
-    whole, compacted = BreakerBook(), BreakerBook()
-    for one in said:
-        whole.put(one)
-    for one in said[min(kept_from, len(said) - 1) :]:
-        compacted.put(one)
-    assert whole.of(FACILITY) == compacted.of(FACILITY) == [said[-1]]
-
-
-def test_of_several_the_earliest_decision_that_covers_a_release_counts() -> None:
-    book = BreakerBook()
-    first = breaker(BreakerState.RELEASED, NOON, NOON + 5 * MINUTE, name=f"brk_{'b' * 24}")
-    second = breaker(since=NOON - 30 * MINUTE)
-    book.put(second)
-    book.put(first)
-    told, later, earlier = (NOON, NOON + MINUTE), (NOON, NOON + 6 * MINUTE), (NOON - MINUTE, NOON)
-    assert [book.ruling(FACILITY, *one) for one in (told, later, earlier)] == [
-        BreakerState.RELEASED,
-        BreakerState.TRIPPED,
-        BreakerState.TRIPPED,
-    ]
-    book.put(breaker(BreakerState.DISCARDED, NOON - 30 * MINUTE, NOON + 10 * MINUTE))
-    assert [book.ruling(FACILITY, *one) for one in (told, later, earlier)] == [
-        BreakerState.RELEASED,
-        BreakerState.DISCARDED,
-        BreakerState.DISCARDED,
-    ]
 
 
 @pytest.mark.parametrize(

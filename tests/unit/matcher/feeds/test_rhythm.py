@@ -121,6 +121,25 @@ def test_an_office_that_is_closed_at_the_weekend(seed: int) -> None:
     assert silent is not None and (silent - MONDAY).days == 42 and 8 <= silent.hour <= 10  # Monday morning
 
 
+@pytest.mark.parametrize(("last", "shows"), [(20.7, 31), (19.9, 20 + 50 / 60)])
+def test_shortly_before_a_usual_pause_it_may_have_begun(last: float, shows: float) -> None:
+    """Nights from 21:55 to 6:00: what is silent from 20:40 on may have gone to bed early, not so from 19:50 on."""
+    stopped = MONDAY + 4 * DAY + last * HOUR
+    messages = (at for at in every(timedelta(minutes=5), 5 * 288) if 6 <= at.hour < 22 and at <= stopped)
+    rhythm, _ = follow(messages)
+    silent = rhythm.silent_at(TERMS)
+    assert silent is not None
+    assert abs(silent - (MONDAY + 4 * DAY + shows * HOUR)) < timedelta(minutes=1)
+
+
+def test_pauses_of_busier_days_are_nothing_to_a_feed_that_is_slow_now() -> None:
+    busy_days = [at for at in every(timedelta(minutes=5), 4 * 288) if 6 <= at.hour < 22]
+    slow_days = every(12 * HOUR, 12, MONDAY + 4 * DAY + 8 * HOUR)
+    rhythm, _ = follow([*busy_days, *slow_days])
+    assert rhythm.pauses
+    assert rhythm.silent_at(TERMS) == slow_days[-1] + 36 * HOUR
+
+
 def test_an_outage_excuses_no_more_than_it_lasted() -> None:
     messages = [at for at in every(timedelta(minutes=10), 6 * 24 * 3) if not 10 <= (at - MONDAY) / HOUR - 24 < 13]
     before, silences = follow(at for at in messages if at <= MONDAY + 2 * DAY + 9 * HOUR)

@@ -20,17 +20,19 @@ from contracts.types.custody import (
     ReleaseReason,
     Returned,
     Transferred,
+    Updated,
     Voided,
 )
 from services.matcher.domain.episode import Episode, Fact
 from services.matcher.domain.feeds.book import FeedBook, steward
 from services.matcher.domain.feeds.tally import IN_CUSTODY, Contribution, Tallies, Tally, contribution
-from tests.unit.matcher.people import BOOKING, FACILITY, at, fact
+from tests.unit.matcher.people import BOOKING, FACILITY, at, fact, person
 
 KEEP = timedelta(hours=24)
 OTHER = "CTBRIDG00"
 booked = fact(Booked, 0)
 released = fact(Released, 10, reason=ReleaseReason.BOND)
+updated = fact(Updated, 1, person=person())
 RELEASED = Contribution(at(10), at(10))
 
 
@@ -54,6 +56,7 @@ def added(*facts: Fact) -> Contribution | None:
         ([booked, released, fact(Returned, 11)], IN_CUSTODY),
         ([booked, released, fact(Voided, 11, voids_event=released.event_id)], IN_CUSTODY),
         ([booked, released, fact(Voided, 11, voids_event=booked.event_id)], None),
+        ([booked, updated, released, fact(Voided, 11, voids_event=booked.event_id)], None),
         ([booked, fact(Transferred, 5, to_facility=OTHER)], None),
         ([booked, fact(Died, 5)], None),
         ([released], None),  # nobody is named yet (rule 7)
@@ -150,6 +153,18 @@ def test_a_release_with_a_wild_date_pushes_no_other_out() -> None:
     for occurred_at in (at(1), at(24 * 365 * 900), at(-24 * 365 * 100)):
         tallies.changed(FACILITY, None, Contribution(occurred_at, at(2)), at(2))
     assert len(tallies.tally(FACILITY).ends) == 3
+
+
+def test_a_release_is_kept_for_a_day_to_the_ten_seconds() -> None:
+    tallies = Tallies(KEEP)
+    for seconds in (0, 10):
+        tallies.changed(FACILITY, None, Contribution(at(0), at(0) + timedelta(seconds=seconds)), at(0))
+    tallies.heard(FACILITY, at(24))
+    assert [delay for _, delay, _ in tallies.tally(FACILITY).ends] == [0, 1]
+    tallies.heard(FACILITY, at(24) + timedelta(minutes=1))
+    assert tallies.tally(FACILITY).ends == []
+    tallies.changed(FACILITY, Contribution(at(0), at(0)), None, at(24))  # taken back, long after it was dropped
+    assert tallies.tally(FACILITY).ends == []
 
 
 def test_what_a_tally_weighs() -> None:
