@@ -175,7 +175,7 @@ def generate(seed: int, size: int = 3) -> History:
     lives = _lives(rng, start, places, offices, people, size)
     wanted: list[Wanted] = []
     beings = list(dict.fromkeys(life.being for life in lives))
-    for number in range(rng.choice((1, 2, 3, 3))):
+    for number in range(rng.choice((2, 2, 3, 4))):
         being = rng.choice(beings) if rng.random() < 0.93 else people.namesake(beings[0])
         theirs = [life for life in lives if (life.being.surname, life.being.given) == (being.surname, being.given)]
         wanted += lodge_and_change(rng, start, f"D-{number + 1}", being, rng.choice((*offices, ICE_BOSTON)), theirs)
@@ -216,7 +216,7 @@ def _lives(
         else:
             being = people.draw(place.state)
         life = Life(rng, start, place.code, place.source, f"B-{number + 1}", being, agencies)
-        life.live(rng.uniform(-1000, -30), rng.randint(2, 7), rng.choice(_IN_CUSTODY))
+        life.live(-rng.uniform(30, rng.choice((300, 1000))), rng.randint(2, 7), rng.choice(_IN_CUSTODY))
         for _ in range(rng.choice((0, 0, 1))):
             life.correct()
         for _ in range(rng.choice((0, 0, 0, 1, 1))):

@@ -24,7 +24,7 @@ from tests.simulation.history_people import Being, Form
 
 __all__ = ["Wanted", "lodge_and_change"]
 
-_FORMS = (Form.SID, Form.SID, Form.SID, Form.FULL, Form.FULL, Form.BARE, Form.A_NUMBER, Form.OTHER_SID, Form.ELSEWHERE)
+_FORMS = (*[Form.SID] * 5, Form.FULL, Form.FULL, Form.BARE, Form.A_NUMBER, Form.OTHER_SID, Form.ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def lodge_and_change(
     kind = rng.choice(office.types)
     intent = Intent.HOLD if rng.random() < 0.75 else Intent.NOTIFY_ONLY
     expires = None
-    if rng.random() < 0.35:
+    if rng.random() < 0.25:
         expires = at(rng.choice((after(hour), rng.uniform(-50, 160), rng.uniform(160, 480)))) + timedelta(seconds=30)
     person = being.as_recorded(rng.choice(_FORMS), rng.random() < 0.06)
 
@@ -101,6 +101,8 @@ def _lodging(rng: random.Random, lives: list[Life]) -> tuple[float, list[float]]
     choices = [first - rng.uniform(1, 500), first - rng.uniform(1, 500), first + rng.uniform(0.01, 0.5) * -first]
     if life.ends:
         end = life.ends[-1]
-        choices += [end, end + rng.uniform(1, 700), end + rng.uniform(1, 300), end + rng.uniform(721, 900)]
+        choices += [end, end + rng.uniform(1, 700), end + rng.uniform(1, 300)]
+        if rng.random() < 0.3:
+            choices.append(end + rng.uniform(721, 900))
     fitting = [hour for hour in choices if hour < -0.5]
     return rng.choice(fitting or [-0.5]), ends

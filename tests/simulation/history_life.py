@@ -156,7 +156,7 @@ class Life:
             case "booked_again":
                 self._identify(Booked, self.form, False)
             case "updated":
-                form = rng.choice((Form.SID, Form.SID, Form.FULL, Form.FULL, Form.OTHER_SID, Form.BARE))
+                form = rng.choice((*[Form.SID] * 3, Form.FULL, Form.FULL, Form.OTHER_SID, Form.BARE))
                 self._identify(Updated, form, rng.random() < 0.12)
             case "merged":
                 self._link(rng.choice((Merged, Merged, Unmerged)))
