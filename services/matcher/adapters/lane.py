@@ -37,6 +37,8 @@ from services.platform.logs import get_logger
 __all__ = ["Lane", "Parked"]
 
 log = get_logger(__name__)
+_LOOK_S: Final = 0.05
+"""Seconds between two looks for the end of the backlog."""
 _BREATH_S: Final = 0.05
 """Seconds of judging after which the event loop has its turn: heartbeats, other lanes, HTTP."""
 
@@ -61,6 +63,8 @@ class Lane:
     ground: what it judges by. wholes: the topics that bring changes of it.
     ground_ready: returns once the ground holds all that was there when this instance started.
     ground_position: name of a broadcast -> partition -> next offset that is not in its book yet.
+    custody_end: the end offset of the partition of custody.events.v1. custody_read: whether all before such an offset
+        has been offered. Both raise Unavailable.
     on_restored: called, with the offset of custody.events.v1 to go on from, each time the lane begins to serve.
     """
 
@@ -78,6 +82,8 @@ class Lane:
         ground_position: Callable[[], dict[str, dict[int, int]]],
         on_restored: Callable[[int, int], None],
         on_restoring: Callable[[int], None],
+        custody_end: Callable[[int], Awaitable[int]],
+        custody_read: Callable[[int, int], Awaitable[bool]],
         parked: Parked | None = None,
     ) -> None:
         self.partition = partition
@@ -92,6 +98,9 @@ class Lane:
         self._ground_position = ground_position
         self._on_restored = on_restored
         self._on_restoring = on_restoring
+        self._custody_end = custody_end
+        self._custody_read = custody_read
+        self._backlog_end: int | None = None
         self._parked = parked
         self._partitions = partitions
         self._state = PartitionState(ground, partition, partitions)
@@ -146,13 +155,12 @@ class Lane:
         return Parked(self._state, self.progress, self._state_offset) if self._clean and self.epoch else None
 
     async def drained(self, budget_s: float) -> None:
-        """Wait, `budget_s` seconds at most, until nothing waits and all that was judged is durable."""
+        """Wait, `budget_s` seconds at most, until nothing waits and all is durable."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), budget_s if self.serving else 0)
 
     def offer_events(self, records: Sequence[ConsumerRecord], epoch: int) -> None:
-        """Custody events, in order. Those taken from Kafka before the lane last restored are dropped: they come
-        again."""
+        """Custody events, in order. Those taken before the lane last restored are dropped: they come again."""
         if not self.serving or epoch != self.epoch:
             return
         self._inbox.events.extend(records)
@@ -192,6 +200,8 @@ class Lane:
             self.progress, start = Progress(), 0
         self._parked = None
         self._clean = False
+        # What waited while nobody served is judged by the time of its own, and timers wait: see Transaction.
+        self._backlog_end = await self._custody_end(self.partition)
         newest, self._state_offset = await self._store.read(self.partition, start)
         self.progress = load(self._state, newest, self.progress)
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition))
@@ -220,6 +230,8 @@ class Lane:
 
     async def _serve(self, writer: Writer) -> None:
         while not self._stopping.is_set():
+            if self._backlog_end is not None and not self._inbox.events:
+                await self._look_for_the_end(self._backlog_end)
             if self._inbox.is_empty:
                 self._wake.clear()
                 self._idle.set()
@@ -238,6 +250,8 @@ class Lane:
 
     def _until_timer(self) -> float:
         """Seconds to wait for something to do: until the next timer runs out, or progress should be written."""
+        if self._backlog_end is not None:
+            return _LOOK_S
         at = self._state.timers.next()
         flush_s = self._settings.progress_flush_s
         if at is None:
@@ -249,7 +263,12 @@ class Lane:
 
     def _due(self) -> bool:
         at = self._state.timers.next()
-        return at is not None and at <= self._now()
+        return self._backlog_end is None and at is not None and at <= self._now()
+
+    async def _look_for_the_end(self, end: int) -> None:
+        self._wake.clear()
+        if await self._custody_read(self.partition, end) and not self._inbox.events:
+            self._backlog_end = None
 
     def _progress(self, custody: int) -> Progress:
         return self._inbox.progress(self.progress, custody, self._ground.engine.model, self._state.clock)
@@ -259,7 +278,8 @@ class Lane:
         self._idle.clear()
         started = self._clock.elapsed()
         self._clean = False
-        transaction = Transaction(self.partition, self._state, self.progress.custody, self._clock.now())
+        behind = self._backlog_end is not None
+        transaction = Transaction(self.partition, self._state, self.progress.custody, self._clock.now(), behind=behind)
         spent, slice_began = 0.0, started
         for turn in range(self._settings.transaction_max_inputs):
             taken = self._inbox.take(turn)

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
 
 from services.matcher.adapters.broadcasts import Broadcast, Key, broadcasts
 from services.matcher.adapters.clock import Clock
@@ -17,7 +18,7 @@ from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import DETAINERS
 from services.matcher.settings import MatcherSettings
-from services.platform.errors import ContractViolation
+from services.platform.errors import BrokerUnavailable, ContractViolation
 from services.platform.kafka.batches import Records
 from services.platform.logs import get_logger
 
@@ -61,6 +62,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, Parked] = {}
         self._taken: dict[int, int] = {}
+        self._in_hand = False
         self._position: dict[str, dict[int, int]] = {whole.name: {} for whole in self.wholes}
         self.assigned = False
 
@@ -69,6 +71,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     def taken(self, records: Records) -> None:
         """A batch has left the consumer: note under which epoch of each lane, before anything else can happen."""
         self._taken = {p: lane.epoch for p, lane in self._lanes.items() if lane.serving}
+        self._in_hand = True
 
     async def custody(self, records: Records) -> None:
         """Hand a batch of custody events to the lanes; held back while an inbox is full."""
@@ -80,6 +83,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             lane = self._lanes.get(partition)
             if lane is not None:
                 lane.offer_events(own, epochs.get(partition, -1))
+        self._in_hand = False
         for partition in by_partition:
             lane = self._lanes.get(partition)
             if lane is not None:
@@ -105,6 +109,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 ground_position=lambda: {name: dict(position) for name, position in self._position.items()},
                 on_restored=self._resume,
                 on_restoring=self._pause,
+                custody_end=self._end,
+                custody_read=self._is_read,
                 parked=self._parked.pop(tp.partition, None),
             )
             self._lanes[tp.partition] = lane
@@ -140,6 +146,33 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         until = loop.time() + budget_s
         await asyncio.gather(*(lane.drained(budget_s) for lane in self._lanes.values()))
         await self.give_up(self.partitions(), max(0.5, until - loop.time()))
+
+    async def _end(self, partition: int) -> int:
+        """The end offset of a partition that is ours. Raises BrokerUnavailable."""
+        tp = TopicPartition(CUSTODY_TOPIC, partition)
+        try:
+            consumer = self._consumer()
+            if consumer is None or tp not in consumer.assignment():
+                raise BrokerUnavailable("the partition is not ours any more")
+            end: int = (await consumer.end_offsets([tp]))[tp]
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailable(f"the end of {CUSTODY_TOPIC} is not known: {type(error).__name__}") from error
+        return end
+
+    async def _is_read(self, partition: int, end: int) -> bool:
+        """Whether all before `end` has been offered to the lane. Raises BrokerUnavailable.
+
+        By the consumer's position, since the last offset may be a transaction's marker, which is no record.
+        """
+        tp = TopicPartition(CUSTODY_TOPIC, partition)
+        consumer = self._consumer()
+        try:
+            if consumer is None or tp not in consumer.assignment():
+                raise BrokerUnavailable("the partition is not ours any more")
+            position: int = await consumer.position(tp)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailable(f"the position in {CUSTODY_TOPIC} is not known: {type(error).__name__}") from error
+        return position >= end and not self._in_hand
 
     def _pause(self, partition: int) -> None:
         consumer = self._consumer()

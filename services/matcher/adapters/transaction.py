@@ -61,13 +61,18 @@ _KINDS: Final[Mapping[type[Input], str]] = {
 
 
 class Transaction:
-    """Inputs judged at `now`, and what they led to. custody: next offset of custody.events.v1."""
+    """Inputs judged at `now`, and what they led to. custody: next offset of custody.events.v1.
 
-    def __init__(self, partition: int, state: PartitionState, custody: int, now: datetime) -> None:
+    behind: there is a backlog of before this owner. It is judged by the time at which each event was accepted: after an
+    outage of ours, a hold must not be found to have run out since the release, two records on, is not read yet.
+    """
+
+    def __init__(self, partition: int, state: PartitionState, custody: int, now: datetime, *, behind: bool) -> None:
         self.custody = custody
         self._partition = partition
         self._state = state
         self._now = now
+        self._behind = behind
         self._inputs: Counter[str] = Counter()
         self._rejects: Counter[str] = Counter()
         self._refused: list[OutRecord] = []
@@ -86,7 +91,10 @@ class Transaction:
             self._evolve(taken)
 
     def _evolve(self, given: Input) -> None:
-        outputs = evolve(self._state, given, self._now)
+        clock = self._now
+        if self._behind:
+            clock = min(clock, given.fact.accepted_at) if isinstance(given, CustodyInput) else self._state.clock
+        outputs = evolve(self._state, given, self._now, clock)
         if outputs.refused is not None:
             raise ContractViolation(outputs.refused, "the episode ended long ago and has been put away")
         self._inputs[_KINDS[type(given)]] += 1

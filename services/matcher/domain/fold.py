@@ -56,14 +56,15 @@ class Outputs(Struct):
     refused: str | None = None
 
 
-def evolve(state: PartitionState, given: Input, now: datetime) -> Outputs:
+def evolve(state: PartitionState, given: Input, now: datetime, clock: datetime | None = None) -> Outputs:
     """Take one input in. `state` is changed in place; whoever calls makes outputs and state durable together.
 
-    now: what the time is, as far as the caller knows; a clock that is behind the partition's does not count.
+    now: what the time is, as far as the caller knows. clock: the time by which it is judged, where that is another (a
+    backlog is judged by its own); one that is behind the partition's does not count.
     """
-    state.clock = now = max(state.clock, now)
-    if state.began is BEGINNING:
-        state.began = now
+    state.clock = max(state.clock, clock or now)
+    if state.began is BEGINNING and (clock is None or clock >= now):
+        state.began = state.clock
     out = Outputs(conflicts=[], reviews=[], changed=set())
     match given:
         case CustodyInput():
@@ -162,12 +163,12 @@ def _model(state: PartitionState, episode_id: str, now: datetime, out: Outputs) 
 
 
 def _tick(state: PartitionState, now: datetime, out: Outputs) -> None:
-    key = state.timers.pop(now)
+    key = state.timers.pop(state.clock)
     if key is None:
         return
     episode_id, detainer_id = key
     if not episode_id:
-        _add(out, feed_timer(state, detainer_id, now))
+        _add(out, feed_timer(state, detainer_id, state.clock))
         return
     episode = state.episodes.get(episode_id)
     if detainer_id:
@@ -177,7 +178,7 @@ def _tick(state: PartitionState, now: datetime, out: Outputs) -> None:
         state.let_go(episode_id, None)  # its marker has been kept for long enough
         out.changed.add(episode_id)
     else:
-        _retain(state, episode, now, out)
+        _retain(state, episode, out)
 
 
 def _own(kind: str, event_id: str, now: datetime) -> Cause:
@@ -197,7 +198,7 @@ def _of_detainer(detainer: Detainer) -> Cause:
 def _judge_all(state: PartitionState, episode: Episode, cause: Cause, now: datetime, out: Outputs) -> None:
     for detainer_id in sorted(state.pairs.get(episode.id, ())):
         _judge(state, episode, detainer_id, cause, now, out)
-    _retain(state, episode, now, out)
+    _retain(state, episode, out)
 
 
 def _judge(
@@ -209,7 +210,7 @@ def _judge(
         return
     pair = state.pairs[episode.id][detainer_id]
     ground = state.ground
-    verdict = derive(episode.view, entry.detainer, ground.terms, ground.places.zone(episode.facility), now)
+    verdict = derive(episode.view, entry.detainer, ground.terms, ground.places.zone(episode.facility), state.clock)
     state.timers.set((episode.id, detainer_id), verdict.again_at)
     if _is_held(state, episode.view, episode.facility, verdict.standing):
         return
@@ -242,9 +243,9 @@ def _add(out: Outputs, feed: FeedOutputs) -> None:
     out.watched |= feed.watched
 
 
-def _retain(state: PartitionState, episode: Episode, now: datetime, out: Outputs) -> None:
+def _retain(state: PartitionState, episode: Episode, out: Outputs) -> None:
     """Put the episode away if it is over, long unheard of, and nothing of it is open; else look again later."""
-    view = episode.view
+    view, now = episode.view, state.clock
     ended_at = view.ended_at or (view.first_at if view.voided else None)
     key = (episode.id, "")
     if ended_at is None:

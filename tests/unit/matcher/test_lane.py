@@ -9,16 +9,20 @@ from aiokafka import ConsumerRecord
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import episode_id
-from contracts.types.custody import Booked, Updated
+from contracts.types.conflict import Conflict, Stage
+from contracts.types.custody import Booked, Released, ReleaseScheduled, Updated
 from services.matcher.adapters.broadcasts import broadcasts
 from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_progress
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.lane import Lane
+from services.matcher.adapters.records import CONFLICTS_TOPIC
+from services.matcher.adapters.transaction import Transaction
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
 from services.matcher.domain.fold import evolve
-from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.inputs import CustodyInput
+from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
 from services.platform.kafka.outlets import OutRecord
@@ -57,6 +61,12 @@ def lane(**settings: float) -> Lane:
     async def ready() -> None:
         pass
 
+    async def end(_partition: int) -> int:
+        return 0
+
+    async def read(_partition: int, _end: int) -> bool:
+        return True
+
     made = Lane(
         0,
         1,
@@ -69,6 +79,8 @@ def lane(**settings: float) -> Lane:
         ground_position=dict,
         on_restored=lambda *_: None,
         on_restoring=lambda _: None,
+        custody_end=end,
+        custody_read=read,
     )
     evolve(made.state, CustodyInput(fact(Booked, 0), EPISODE), START)
     made.serving = True
@@ -120,3 +132,20 @@ async def test_what_another_model_judged_comes_last_and_progress_says_when_it_is
     while made.is_busy or made._inbox.stale:
         await made._turn(writer)
     assert [(p.custody, p.model) for p in writer.progress] == [(2, ""), (2, ""), (2, ENGINE.model)]
+
+
+def test_a_backlog_is_judged_by_its_own_time() -> None:
+    """We were away for a month: what was scheduled and released then raises no alarm, whenever we read it."""
+    state = PartitionState(Ground(ENGINE))
+    state.book.put(detainer(), 0, 0)
+    facts = [fact(Booked, 0), fact(ReleaseScheduled, 1, scheduled_for=at(10)), fact(Released, 10)]
+    stages: list[Stage] = []
+    for offset, each in enumerate(facts):
+        transaction = Transaction(0, state, offset, at(720), behind=True)
+        transaction.judge(CustodyInput(each, EPISODE))
+        records = transaction.records(Progress())
+        conflicts = [msgspec.json.decode(r.value or b"", type=Conflict) for r in records if r.topic == CONFLICTS_TOPIC]
+        stages += [c.stage for c in conflicts]
+        assert [c.decided_at for c in conflicts] == [at(720)]
+    assert stages == [Stage.IN_CUSTODY, Stage.RELEASE_SCHEDULED, Stage.RELEASED]
+    assert state.clock == at(10)

@@ -42,8 +42,8 @@ def judge(tallies: Iterable[Tally], terms: FeedTerms, breakers: Iterable[Breaker
     the last ten. It is judged by `occurred_at`: releases of two days that come in at once, after an outage, trip only
     if one window of those days was too much.
 
-    6 µs for a small jail, 0.13 ms for 300 releases of a day in twelve tallies, 0.5 to 1.7 ms for 8,000 at once; with three
-    breakers of the last day twice that.
+    6 µs for a small jail, 0.13 ms for 300 releases of a day in twelve tallies, 0.5 to 1.7 ms for 8,000 at once; with
+    three breakers of the last day twice that.
     """
     known = list(tallies)
     in_custody = sum(tally.in_custody for tally in known)
