@@ -94,6 +94,7 @@ def test_a_tripped_breaker_is_not_joined_by_others() -> None:
     assert trip is not None
     open_one = breaker(since=trip.since)
     assert judge(tallies(20, [*released, *burst(40, NOON + 10 * MINUTE)]), TERMS, [open_one]) is None
+    assert judge(tallies(20, released), TERMS, [breaker(since=NOON)]) is None
     # What comes in of an earlier time is not held by it, and is judged for itself.
     earlier = [(trip.since - timedelta(hours=2), NOON + MINUTE)] * 30
     other = judge(tallies(20, [*released, *earlier]), TERMS, [open_one])
