@@ -121,6 +121,11 @@ class _Reader:
     async def position(self, partition: TopicPartition) -> int:
         return self._positions.get(partition, 0)
 
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        keys = [(tp.topic, tp.partition) for tp in partitions]
+        ends = await self._broker.request(self._broker.ends, keys, self._committed)
+        return {TopicPartition(*key): end for key, end in ends.items()}
+
     def _poke(self) -> None:
         if self._polling is not None and not self._polling.done():
             self._polling.set_result({})
@@ -164,11 +169,6 @@ class Consumer(_Reader):
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         self._assigned = set(partitions)
         self._positions = dict.fromkeys(partitions, 0)
-
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        keys = [(tp.topic, tp.partition) for tp in partitions]
-        ends = await self._broker.request(self._broker.ends, keys, self._committed)
-        return {TopicPartition(*key): end for key, end in ends.items()}
 
     async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 0)
@@ -236,6 +236,9 @@ class GroupConsumer(_Reader):
                 if error.retriable and not isinstance(error, RebalanceInProgressError):
                     continue
                 return
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return set(range(self._broker.partitions[topic]))
 
     async def getmany(self, max_records: int) -> tuple[ConsumerRecord, ...]:
         """A batch; empty at times."""

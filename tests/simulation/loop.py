@@ -66,10 +66,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._max_steps = max_steps
         self._kept: list[Any] = []
+        self._dropped: list[asyncio.Handle] = []
         self.steps = 0
         self.world = Process("world")
         self.processes: list[Process] = [self.world]
         self.closing = False
+        self.on_kill_at: Callable[[Process], None] = self.kill
         self.set_exception_handler(lambda _loop, _context: None)
 
     def time(self) -> float:
@@ -88,6 +90,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def kill(self, process: Process) -> None:
         """Now and for good."""
         process.dead = True
+        self._dropped.extend(process.queue)
         process.queue.clear()
         # Kept until the end: collected earlier, their coroutines would run their `finally`.
         self._kept.extend(t for t in asyncio.all_tasks(self) if not t.done())
@@ -105,6 +108,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _bury(self) -> None:
         """Let every coroutine come to its end, so that none is collected in the middle. Nothing they do counts."""
         self.closing = True
+        for process in self.processes:
+            self._dropped.extend(process.queue)
         asyncio._set_running_loop(self)
         for _ in range(20):
             left = [t for t in asyncio.all_tasks(self) if not t.done()]
@@ -113,6 +118,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             for task in left:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 task.cancel()
+            self._ready.extend(self._dropped)
+            self._dropped.clear()
             with contextlib.suppress(BaseException):
                 for _ in range(50 * len(left)):
                     if not self._ready:
@@ -139,8 +146,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._ready.append(handle)
             return
         process = handle._context.get(_PROCESS, self.world)  # type: ignore[attr-defined]
-        if not process.dead:
-            process.queue.append(handle)
+        (self._dropped if process.dead else process.queue).append(handle)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         pass
@@ -162,7 +168,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 continue
             process = able[int(choose() * len(able))] if len(able) > 1 else able[0]
             if process.steps == process.kill_at:
-                self.kill(process)
+                self.on_kill_at(process)
                 continue
             handle = process.queue.popleft()
             if handle._cancelled:  # type: ignore[attr-defined]

@@ -121,6 +121,7 @@ class Matcher(Service):
         self.world.story.say(self.name, "has stopped in good order")
         self.world.story.count("graceful stops")
         self.world.loop.kill(process)
+        self.world.later(1 + 6 * self.rng.random(), self.start)
 
     async def _poll(self, ownership: Ownership, consumer: GroupConsumer) -> None:
         while True:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, tzinfo
+from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
+from uuid import UUID
 
-from services.matcher.adapters import lane, ownership, writer
+from services.matcher.adapters import writer
+from services.notifier.adapters import dispatcher, intake, taking
+from services.notifier.adapters import lane as notifier_lane
 from tests.simulation.clients import Consumer, Producer
 from tests.simulation.loop import current_process
 
@@ -15,6 +22,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 __all__ = ["installed"]
+
+_TALKING = ("services.matcher.adapters.", "services.notifier.adapters.")
 
 
 class _StoryLog:
@@ -29,6 +38,17 @@ class _StoryLog:
     warning = error = debug = info
 
 
+def _datetime_of(world: World) -> Any:
+    """datetime.datetime whose `now` is the clock of whoever asks."""
+
+    class Datetime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return world.clock_of(current_process())
+
+    return Datetime
+
+
 @contextmanager
 def installed(world: World) -> Iterator[None]:
     """The real modules talk to `world` meanwhile."""
@@ -41,9 +61,21 @@ def installed(world: World) -> Iterator[None]:
         return Consumer(broker, committed=isolation_level == "read_committed")
 
     log = _StoryLog(world)
+    clock = _datetime_of(world)
+    steady = SimpleNamespace(monotonic=world.steady, perf_counter=world.steady)
+    chance = Random(f"{world.history.seed} chance")
+    ids = SimpleNamespace(uuid4=lambda: UUID(int=chance.getrandbits(128)), UUID=UUID)
     with ExitStack() as stack:
         stack.enter_context(patch.object(writer, "make_producer", make_producer))
         stack.enter_context(patch.object(writer, "make_consumer", make_consumer))
-        for module in (lane, ownership):
-            stack.enter_context(patch.object(module, "log", log))
+        for module in (dispatcher, intake, notifier_lane, taking):
+            stack.enter_context(patch.object(module, "datetime", clock))
+        for module in (dispatcher, notifier_lane):
+            stack.enter_context(patch.object(module, "time", steady))
+        stack.enter_context(patch.object(notifier_lane, "uuid", ids))
+        stack.enter_context(patch.object(dispatcher, "random", chance))
+        stack.enter_context(patch.object(dispatcher, "_SWEEP_S", 4.0))
+        for name, module in list(sys.modules.items()):
+            if name.startswith(_TALKING) and hasattr(module, "log"):
+                stack.enter_context(patch.object(module, "log", log))
         yield

@@ -1,25 +1,28 @@
-"""One history: inputs, services, faults, and then quiet."""
+"""One history: what is said, the services, what befalls them, and then quiet, moment after moment."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-import msgspec
-
-from contracts.types.conflict import Conflict
-from tests.simulation.ingest import Ingest
+from tests.simulation.faults import Faults
+from tests.simulation.history import History, Send
+from tests.simulation.ingest import COMMAND, EVENT, Ingest
 from tests.simulation.kafka import Broker, Transaction
-from tests.simulation.loop import VirtualLoop
+from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.matcher import CUSTODY_TOPIC, GROUP, Matcher
+from tests.simulation.notifier import CONFLICTS_TOPIC, NOTIFIER_GROUP, Notifier, Receiver
+from tests.simulation.outside import Operator, Reviewer, body_of
 from tests.simulation.patches import installed
-from tests.simulation.story import Story
+from tests.simulation.postgres import Database
+from tests.simulation.service import Service
+from tests.simulation.story import Story, Told
 
-__all__ = ["TOPICS", "Post", "World"]
+__all__ = ["TOPICS", "World"]
 
 TOPICS: Final[Mapping[str, int]] = {
     CUSTODY_TOPIC: 3,
@@ -34,44 +37,27 @@ TOPICS: Final[Mapping[str, int]] = {
     "rejects.v1": 1,
     "notices.v1": 1,
 }
-
-
-@dataclass(frozen=True)
-class Post:
-    """What a sender posts to ingest, `at` seconds after the start. said: in words, for the story."""
-
-    at: float
-    route: str
-    source: str
-    body: bytes
-    said: str
+_PACE: Final = 0.25
+"""Histories send within minutes; a quarter of it leaves as much in flight at once."""
 
 
 @dataclass
-class Failure:
-    """An exception that nobody may let out."""
-
-    who: str
-    error: BaseException
-
-
-@dataclass
-class Ledger:
+class Answers:
     """What senders know: which of their posts were taken (202), and which were refused (422)."""
 
-    taken: list[Post] = field(default_factory=list)
-    refused: list[Post] = field(default_factory=list)
+    taken: list[Send] = field(default_factory=list)
+    refused: list[Send] = field(default_factory=list)
 
 
 class World:
-    """See the module. `run` plays it; then the broker's logs are there to be looked at."""
+    """See the module. `run` plays it; then the broker's logs, the ledger and the receiver are there to be looked at.
 
-    def __init__(
-        self, seed: int, start: datetime, posts: Sequence[Post], zones: Mapping[str, str], horizon: datetime
-    ) -> None:
-        self.seed = seed
-        self.start = start
-        self.horizon = horizon
+    failures: exceptions that a service let out. unquiet: what was still not done when patience ran out.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        seed = history.seed
         self.jump = timedelta(0)
         self.loop = VirtualLoop(Random(f"{seed} order"))
         self.rng = Random(f"{seed} world")
@@ -79,28 +65,45 @@ class World:
         self.broker = Broker(self.loop, Random(f"{seed} kafka"), TOPICS)
         self.broker.on_event = lambda what: self.story.say("kafka", what)
         self.broker.on_commit = self._committed
-        self.failures: list[Failure] = []
-        self.answers = Ledger()
-        self.posts = posts
+        self.failures: list[tuple[str, BaseException]] = []
+        self.unquiet: list[str] = []
+        self.answers = Answers()
         self.ingest = Ingest(self, "ingest", Random(f"{seed} ingest"))
         count = self.rng.choice((1, 2, 2, 3))
-        self.matchers = [Matcher(self, f"matcher-{n + 1}", Random(f"{seed} matcher {n}"), zones) for n in range(count)]
+        self.matchers = [
+            Matcher(self, f"matcher-{n + 1}", Random(f"{seed} matcher {n}"), history.zones) for n in range(count)
+        ]
+        self.database = Database(self.loop, Random(f"{seed} postgres"))
+        self.receiver = Receiver(self, Random(f"{seed} receiver"))
+        self.notifiers = [
+            Notifier(self, f"notifier-{n + 1}", Random(f"{seed} notifier {n}"))
+            for n in range(self.rng.choice((1, 1, 2)))
+        ]
+        self.services: list[Service] = [self.ingest, *self.matchers, *self.notifiers]
+        self._subscribe()
+        self.reviewer = Reviewer(self)
+        self.operator = Operator(self)
+        self.faults = Faults(self, Random(f"{seed} faults"))
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        return self.start + timedelta(seconds=self.loop.time()) + self.jump
+        return self.history.start + timedelta(seconds=self.loop.time()) + self.jump
 
     def steady(self) -> float:
         return self.loop.time() + self.jump.total_seconds()
+
+    def clock_of(self, process: Process) -> datetime:
+        """What time it is for this process."""
+        return next((s.now() for s in self.services if s.process is process), self.now())
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
         """As the world, after so many seconds."""
         self.loop.call_later(seconds, act, context=self.loop.world.context)
 
     def failed(self, who: str, error: BaseException) -> None:
-        self.story.say(who, f"fails: {type(error).__name__}: {error}")
-        self.failures.append(Failure(who, error))
+        self.story.say(who, f"FAILS: {type(error).__name__}: {error}")
+        self.failures.append((who, error))
 
     # -- the run -------------------------------------------------------------------------------------------------------
 
@@ -110,62 +113,103 @@ class World:
 
     async def _play(self) -> None:
         self.ingest.start()
-        for matcher in self.matchers:
-            self.later(self.rng.random() * 3, matcher.start)
-        senders = [self.loop.create_task(self._send(post)) for post in self.posts]
+        for service in (*self.matchers, *self.notifiers):
+            self.later(self.rng.random() * 3, service.start)
+        tasks = [self.loop.create_task(task) for task in (self.reviewer.run(), self.operator.run())]
+        senders = [self.loop.create_task(self._send(send)) for send in self.history.sends]
+        await self.faults.befall(max(send.at for send in self.history.sends) * _PACE)
         await asyncio.gather(*senders)
         await self._quiet()
-        if self.now() < self.horizon:
-            self.jump = self.horizon - self.start - timedelta(seconds=self.loop.time())
-            self.story.say("world", f"it is {self.horizon:%d %B %Y} now")
+        for moment in self.history.moments:
+            self.jump = moment - self.history.start - timedelta(seconds=self.loop.time())
+            self.story.say("world", f"it is {moment:%d %B %Y %H:%M} now")
+            await self.faults.at_a_moment()
             await self._quiet()
+        for task in tasks:
+            task.cancel()
 
-    async def _send(self, post: Post) -> None:
+    async def _send(self, send: Send) -> None:
         """Post until there is an answer that says that it was taken, or refused."""
-        await asyncio.sleep(post.at)
-        self.story.say(post.source, post.said)
-        rng = self.rng
+        await asyncio.sleep(send.at * _PACE)
+        self.story.say(send.source, send.note)
+        route = COMMAND if send.command is not None else EVENT
+        body = body_of(send)
         while True:
-            status = await self.ingest.post(post.route, post.source, post.body)
-            if status in (202, 422):
-                (self.answers.taken if status == 202 else self.answers.refused).append(post)
-                if rng.random() < 0.1:
-                    self.story.say(post.source, f"says it again: {post.said}")
-                    self.story.count("repeated posts")
-                    await asyncio.sleep(rng.random() * 5)
-                    await self.ingest.post(post.route, post.source, post.body)
+            status = await self.ingest.post(route, send.source, body)
+            if status == 202:
+                self.answers.taken.append(send)
                 return
-            self.story.count("unanswered posts")
-            await asyncio.sleep(0.2 + rng.random())
+            if status == 422:
+                self.answers.refused.append(send)
+                return
+            self.story.count("posts repeated")
+            await asyncio.sleep(0.2 + self.rng.random())
 
     async def _quiet(self) -> None:
-        """Until nothing has been written for a while, and everything that was is judged."""
+        """Until all that was said is judged and told, and nothing has been written for a while; with a deadline."""
+        until = self.loop.time() + 60
         still, before = 0, -1
-        while still < 4:
-            await asyncio.sleep(2.5)
+        while still < 3:
+            await asyncio.sleep(1.0)
             size = sum(len(log.entries) for log in self.broker.logs.values())
-            still = still + 1 if size == before else 0
+            waits = self.waits()
+            still = still + 1 if size == before and not waits else 0
             before = size
+            if self.loop.time() > until:
+                self.unquiet = waits or ["something is written without an end"]
+                self.story.say("world", "is not quiet: " + "; ".join(self.unquiet))
+                return
+
+    def waits(self) -> list[str]:
+        """What is not done yet."""
+        found: list[str] = []
+        serving: dict[int, int] = {}
+        for matcher in self.matchers:
+            if matcher.up and matcher.ownership is not None:
+                for partition, lane in matcher.ownership._lanes.items():
+                    if lane.serving and not lane.is_busy:
+                        serving[partition] = lane.progress.custody
+        for partition in range(TOPICS[CUSTODY_TOPIC]):
+            read = self.broker.logs[CUSTODY_TOPIC, partition].read(0, 1 << 60)[0]
+            if partition not in serving:
+                found.append(f"partition {partition} is not served")
+            elif read and serving[partition] <= read[-1].offset:
+                found.append(f"partition {partition} has events that are not judged")
+        group = self.broker.group(NOTIFIER_GROUP, CONFLICTS_TOPIC)
+        for partition in range(TOPICS[CONFLICTS_TOPIC]):
+            read = self.broker.logs[CONFLICTS_TOPIC, partition].read(0, 1 << 60)[0]
+            if read and group.offsets.get((CONFLICTS_TOPIC, partition), 0) <= read[-1].offset:
+                found.append(f"conflicts {partition} are not all taken by the notifier")
+        tables = self.database.tables
+        living = {name for name, s in tables.subscriptions.items() if s["status"] == "active"}
+        waiting = [d for d in tables.deliveries.values() if d["status"] == "pending" and d["subscription_id"] in living]
+        found += [f"delivery of {d['notice_id'][:8]} waits" for d in waiting]
+        return found
+
+    def _subscribe(self) -> None:
+        """Who is told: every agency over one endpoint or two, and some facilities."""
+        told = [office.code for office in self.history.offices]
+        told += [place.code for place in self.history.places if self.rng.random() < 0.5]
+        for agency in told:
+            for channel in self.rng.choice(
+                (["webhook"], ["webhook"], ["webhook", "webhook"], ["webhook", "email"], [])
+            ):
+                name = f"sub_{len(self.database.tables.subscriptions) + 1}"
+                self.database.tables.subscriptions[name] = {
+                    "subscription_id": name,
+                    "agency": agency,
+                    "channel": channel,
+                    "target": f"{channel} of {agency} ({name})",
+                    "status": "active",
+                    "failures_in_a_row": 0,
+                    "resting_until": None,
+                }
 
     def _committed(self, transaction: Transaction) -> None:
+        who = transaction.id.replace(GROUP, "partition")
         for key in sorted(transaction.opened):
-            if key[0] == "conflicts.v1":
+            if key[0] in ("conflicts.v1", "reviews.v1", "breakers.v1"):
                 for entry in self.broker.logs[key].entries[transaction.opened[key] :]:
                     if entry.transaction is transaction and entry.value is not None:
-                        self.story.say(transaction.id.replace(GROUP, "partition"), _Told(entry.value))
-                        self.story.count("conflict versions")
-
-
-class _Told:
-    """Decoded when somebody reads it."""
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def __str__(self) -> str:
-        c = msgspec.json.decode(self._value, type=Conflict)
-        why = f" ({c.retraction or c.closed_because})" if c.retraction or c.closed_because else ""
-        return (
-            f"publishes {c.conflict_id[:8]} v{c.version} {c.stage}{why} {c.identity.tier} of {c.episode.booking_number} for "
-            f"{c.detainer.agency_reference}, because of {c.cause.kind}"
-        )
+                        self.story.say(who, Told(key[0], entry.value))
+                        self.story.count(f"versions on {key[0]}")

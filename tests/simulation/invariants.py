@@ -1,0 +1,255 @@
+"""What has to be true once all is quiet. Each broken one is said with what was expected and what was seen."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from contracts.cloudevents import decode_headers
+from contracts.ids import conflict_id
+from contracts.types.common import Tier
+from contracts.types.conflict import Conflict, Decision, Review, ReviewDecision, ReviewStatus, Stage
+from contracts.types.custody import CustodyEvent
+from contracts.types.detainer import Detainer
+from contracts.types.feed import Breaker
+from contracts.types.person import Person
+from contracts.types.reject import Reject
+from services.matcher.domain.hits import evidence_id
+from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.rules import capped
+from tests.simulation.history import same_person
+from tests.simulation.kafka import Entry
+from tests.simulation.matcher import CUSTODY_TOPIC, model
+from tests.simulation.story import conflict_in_words
+from tests.simulation.telling import told
+from tests.simulation.truth import Expected, Pair, Said, Truth, truth
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["Broken", "check", "conflicts_of", "truth_of"]
+
+Broken = tuple[str, str]
+"""Which invariant, and expected against seen."""
+_NOTIFIABLE: Final = (Tier.CONFIRMED, Tier.PROBABLE)
+_event = msgspec.json.Decoder(CustodyEvent).decode
+
+
+def check(world: World) -> list[Broken]:
+    """All that is broken, the invariant first."""
+    found: list[Broken] = []
+    found += [("G0", f"{who} let out {error!r}") for who, error in world.failures]
+    found += [("G0", f"the model is broken: {error!r}") for error in world.broker.broken]
+    found += [("G0", f"never quiet: {what}") for what in world.unquiet]
+    found += _nothing_lost(world)
+    found += _versions(world)
+    found += [("G0", f"the model is broken: {error!r}") for error in world.database.broken]
+    true = truth_of(world)
+    found += _finals(world, true)
+    found += _never_to_be_told(world, true)
+    found += told(world, conflicts_of(world), true)
+    return found
+
+
+# -- what is on the topics -------------------------------------------------------------------------------------------
+
+
+def _decoded(world: World, topic: str, kind: Any) -> list[Any]:
+    """Every committed record that can be read, in the order of its partition."""
+    found = []
+    for entry in world.broker.entries(topic):
+        try:
+            found.append(msgspec.json.decode(entry.value or b"", type=kind))
+        except (msgspec.DecodeError, ValueError):
+            continue
+    return found
+
+
+def conflicts_of(world: World) -> dict[str, list[Conflict]]:
+    """Conflict id -> its versions as a committed reader sees them."""
+    found: dict[str, list[Conflict]] = defaultdict(list)
+    for conflict in _decoded(world, "conflicts.v1", Conflict):
+        found[conflict.conflict_id].append(conflict)
+    return found
+
+
+def facts_of(world: World) -> Iterator[Said]:
+    """Every custody event that is on its topic and can be read."""
+    for entry in world.broker.entries(CUSTODY_TOPIC):
+        said = _said(entry)
+        if said is not None:
+            yield said
+
+
+def _said(entry: Entry) -> Said | None:
+    try:
+        attributes = decode_headers(entry.headers)
+        event = _event(entry.value or b"")
+    except (msgspec.DecodeError, ValueError):
+        return None
+    said = Said(attributes.source, attributes.id, attributes.accepted_at, event)
+    return said if entry.key == said.episode_id.encode() else None
+
+
+def truth_of(world: World) -> Truth:
+    """What the naive model makes of all that was accepted."""
+    return truth(
+        list(facts_of(world)),
+        _decoded(world, "detainers.v1", Detainer),
+        _decoded(world, "review.decisions.v1", ReviewDecision),
+        _decoded(world, "breakers.v1", Breaker),
+        same_person=same_person,
+        now=world.now(),
+        zones=world.history.zones,
+        evidence_of=_evidence_of,
+    )
+
+
+@cache
+def _engine() -> WeighedEngine:
+    return WeighedEngine(model())
+
+
+def _evidence_of(detainer: Detainer, _episode: str, held: Person) -> str | None:
+    """What the reviewer is shown of these two: the engine's words, asked of the pair alone."""
+    engine = _engine()
+    index = engine.new_index()
+    index.put("", engine.prepare(detainer.person))
+    for candidate in index.search(engine.prepare(held)):
+        return evidence_id(capped(candidate.identity, detainer, held))
+    return None
+
+
+# -- G1 ----------------------------------------------------------------------------------------------------------------
+
+
+def _nothing_lost(world: World) -> Iterator[Broken]:
+    """Every input that a sender was told is taken is on its topic; every one on its topic is in the state, or kept."""
+    rejects = {r.reject_id: r for r in _decoded(world, "rejects.v1", Reject)}
+    facts = list(facts_of(world))
+    there = Counter((f.source, f.event_id) for f in facts)
+    for send in world.answers.taken:
+        if send.custody is not None and not there[send.source, send.event_id]:
+            yield "G1", f"{send.note} was taken (202), and is not on {CUSTODY_TOPIC}"
+    for send in world.answers.refused:
+        if send.source not in {r.source for r in rejects.values()}:
+            yield "G1", f"{send.note} was refused (422), and is not in rejects.v1"
+    kept = _facts_in_state(world)
+    for fact in facts:
+        name = (fact.episode_id, fact.source, fact.event_id)
+        if kept.get(name) is None and f"{fact.source}/{fact.event_id}" not in kept:
+            yield (
+                "G1",
+                f"{fact.event_id} of {fact.source} is accepted, and not in the state of {fact.event.booking_number}",
+            )
+    for topic, partition, offset, raw in world.faults.poisoned:
+        source = f"{topic}/{partition}/{offset}"
+        if not any(r.source == source and r.raw == raw for r in rejects.values()):
+            yield "G1", f"the rubbish at {source} is not in rejects.v1"
+
+
+def _facts_in_state(world: World) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for partition in range(world.broker.partitions["custody.state.v1"]):
+        newest: dict[bytes | None, bytes | None] = {}
+        for entry in world.broker.logs["custody.state.v1", partition].read(0, 1 << 60)[0]:
+            newest[entry.key] = entry.value
+        for key, value in newest.items():
+            if key and key.startswith(b"epi_") and value is not None:
+                record = msgspec.json.decode(value)
+                for fact in record.get("facts", ()):
+                    found[key.decode(), fact["source"], fact["event_id"]] = fact
+    return found
+
+
+# -- G3 ----------------------------------------------------------------------------------------------------------------
+
+
+def _versions(world: World) -> Iterator[Broken]:
+    """Versions 1, 2, … n, each once and in order, and no two alike in a row; reviews too."""
+    for name, versions in conflicts_of(world).items():
+        numbers = [c.version for c in versions]
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield "G3", f"{name[:8]} has the versions {numbers}: {'; '.join(map(conflict_in_words, versions))}"
+        for one, next_one in pairwise(versions):
+            if _said_by(one) == _said_by(next_one):
+                yield "G3", f"{conflict_in_words(next_one)}: says what the version before it said"
+    reviews: dict[str, list[Review]] = defaultdict(list)
+    for review in _decoded(world, "reviews.v1", Review):
+        reviews[review.review_id].append(review)
+    for name, opened in reviews.items():
+        numbers = [r.version for r in opened]
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield "G3", f"review {name[:8]} has the versions {numbers}"
+
+
+def _said_by(c: Conflict) -> tuple[Any, ...]:
+    escaped = c.episode.custody_status == "escaped"
+    told = (c.stage, c.release, c.retraction, c.closed_because, c.alerts, c.hold_until, c.custody_assumed_at)
+    return (*told, escaped, c.identity.tier, c.identity.reviewed)
+
+
+# -- G2 ----------------------------------------------------------------------------------------------------------------
+
+
+def _finals(world: World, true: Truth) -> Iterator[Broken]:
+    """What is said last of every pair is what all facts come to."""
+    last = {name: versions[-1] for name, versions in conflicts_of(world).items()}
+    seen: dict[Pair, Conflict] = {
+        (c.detainer.detainer_id, c.episode.episode_id): c for c in last.values() if c.stage is not Stage.RETRACTED
+    }
+    for pair in sorted({*true.conflicts, *seen} - true.withheld):
+        wanted, got = true.conflicts.get(pair), seen.get(pair)
+        if wanted is None:
+            assert got is not None
+            yield "G2", f"expected nothing ({true.gone.get(pair, 'never')}), seen {conflict_in_words(got)}"
+        elif got is None:
+            name = conflict_id(*pair)
+            was = conflict_in_words(last[name]) if name in last else f"nothing of {name[:8]}"
+            yield "G2", f"expected {wanted}, seen {was}"
+        elif (differs := _differences(wanted, got)) and pair not in true.withheld:
+            yield "G2", f"{conflict_in_words(got)}: {differs}"
+    newest: dict[str, Review] = {r.review_id: r for r in _decoded(world, "reviews.v1", Review)}
+    waiting = {
+        (r.detainer.detainer_id, r.custody_side.record): r.stage
+        for r in newest.values()
+        if r.status is ReviewStatus.OPEN
+    }
+    for pair in sorted({*true.reviews, *waiting} - true.withheld):
+        if true.reviews.get(pair) != waiting.get(pair):
+            yield "G2", f"review of {pair}: expected {true.reviews.get(pair)}, seen {waiting.get(pair)}"
+
+
+def _differences(wanted: Expected, got: Conflict) -> str:
+    release = got.release
+    pairs: dict[str, tuple[Any, Any]] = {
+        "stage": (wanted.stage, got.stage),
+        "tier": (wanted.tier, got.identity.tier),
+        "closed_because": (wanted.closed_because, got.closed_because),
+        "alerts": (wanted.alerts, frozenset(got.alerts)),
+        "hold_until": (wanted.hold_until, got.hold_until),
+    }
+    if got.stage is not Stage.CLOSED:
+        pairs["escaped"] = (wanted.escaped, got.episode.custody_status == "escaped")
+        for name in ("scheduled_for", "released_at", "reason", "released_to", "to_facility"):
+            pairs[name] = (getattr(wanted, name), getattr(release, name, None))
+        for name in ("inferred", "inferred_stands"):
+            pairs[name] = (getattr(wanted, name), getattr(release, name, False))
+    return "; ".join(f"{name}: expected {w}, seen {g}" for name, (w, g) in pairs.items() if w != g)
+
+
+# -- G5 ----------------------------------------------------------------------------------------------------------------
+
+
+def _never_to_be_told(world: World, true: Truth) -> Iterator[Broken]:
+    for versions in conflicts_of(world).values():
+        for c in versions:
+            sure = c.identity.tier in _NOTIFIABLE and c.identity.reviewed is not Decision.REJECT
+            pair = (c.detainer.detainer_id, c.episode.episode_id)
+            if c.stage is not Stage.RETRACTED and not (sure and true.ever_notifiable(pair)):
+                yield "G5", f"{conflict_in_words(c)}: is told, and was at no time to be told"
