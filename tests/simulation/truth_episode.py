@@ -172,8 +172,8 @@ def _custody(standing: Sequence[Said]) -> tuple[CustodyStatus, Said | None]:
             status, ended = says, fact
         elif says is CustodyStatus.IN_CUSTODY:
             status, ended = says, None
-        elif ended is None:  # elsewhere or escaped: only somebody who had not left can be
-            status = says
+        elif ended is None or status is CustodyStatus.INFERRED_RELEASE:
+            status, ended = says, None  # elsewhere or escaped: only somebody who had not left can be
     return status, ended
 
 

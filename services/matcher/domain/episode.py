@@ -7,7 +7,8 @@ which they came, and how often, cannot matter (G2):
 - `booked` is the ground on which the others stand, whenever it comes (rule 7): it never undoes a release, since a
   new admission has a new booking number (rule 17);
 - death ends everything (rule 6);
-- an inferred release says nothing new of somebody who is known to have left (rule 10);
+- an inferred release says nothing new of somebody who is known to have left (rule 10), and whoever is reported to be at
+  court, in hospital or escaped after one had not left;
 - a merge gives the person both identifiers, until it is taken back (rule 3).
 """
 
@@ -40,6 +41,7 @@ from contracts.types.custody import (
     Voided,
 )
 from contracts.types.person import Identifier, Person
+from services.matcher.domain.persons import linked, merged
 
 __all__ = ["Episode", "EpisodeView", "Fact", "FactId"]
 
@@ -217,28 +219,31 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
     scheduled: ReleaseScheduled | None = None
     scheduled_accepted_at = ended_accepted_at = None
     person: Person | None = None
-    merges: dict[tuple[Identifier, Identifier], bool] = {}
+    merges: dict[frozenset[Identifier], bool] = {}
     booked_at: datetime | None = None
     for fact in standing:
         event = fact.event
         match event:
             case Booked():
                 booked_at = event.occurred_at
-                person = _merged(person, event.person)
+                person = merged(person, event.person)
             case Updated():
-                person = _merged(person, event.person) if event.person is not None else person
+                person = merged(person, event.person) if event.person is not None else person
             case ReleaseScheduled():
                 scheduled = None if event.reason in _NOT_TO_THE_COMMUNITY else event
                 scheduled_accepted_at = fact.accepted_at
             case ReleaseCancelled():
                 scheduled = None
             case Merged() | Unmerged():
-                merges[event.absorbed, event.surviving] = isinstance(event, Merged)
+                merges[frozenset((event.absorbed, event.surviving))] = isinstance(event, Merged)
         after = _status_after(event)
         if after is None or status is CustodyStatus.DIED:
             continue
-        if isinstance(event, Released) and event.inferred and ended is not None:
+        left = ended is not None and not (isinstance(ended, Released) and ended.inferred)
+        if isinstance(event, Released) and event.inferred and (ended is not None or status is CustodyStatus.ESCAPED):
             continue
+        if left and isinstance(event, HeldElsewhere | Escaped):
+            continue  # only somebody who has not left can be elsewhere, or escape
         status = after
         ended = event if after in _ENDED and isinstance(event, Released | Transferred | Died) else None
         ended_accepted_at = fact.accepted_at
@@ -246,56 +251,12 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
             scheduled = None  # it came about: whoever is brought back is not due for release any more
     return EpisodeView(
         status=status,
-        person=_linked(person, merges),
+        person=linked(person, merges),
         booked_at=booked_at,
         voided=booked_at is None and any(isinstance(facts[i].event, Booked) for i in gone if i in facts),
-        first_at=min(f.event.occurred_at for f in facts.values()),
+        first_at=min(f.event.occurred_at for f in standing or facts.values()),
         scheduled=scheduled if ended is None else None,
         ended=ended,
         scheduled_accepted_at=scheduled_accepted_at if ended is None else None,
         ended_accepted_at=ended_accepted_at if ended is not None else None,
     )
-
-
-def _linked(person: Person | None, merges: Mapping[tuple[Identifier, Identifier], bool]) -> Person | None:
-    """The person with every identifier that merges join to one of theirs (rule 3)."""
-    links = [pair for pair, stands in merges.items() if stands]
-    if person is None or not links:
-        return person
-    known = {(i.kind, i.issuer, i.value) for i in person.identifiers}
-    added: list[Identifier] = []
-    grown = True
-    while grown:
-        grown = False
-        for one, other in (*links, *((b, a) for a, b in links)):
-            key = (other.kind, other.issuer, other.value)
-            if (one.kind, one.issuer, one.value) in known and key not in known:
-                known.add(key)
-                added.append(other)
-                grown = True
-    return msgspec.structs.replace(person, identifiers=[*person.identifiers, *added]) if added else person
-
-
-def _merged(old: Person | None, new: Person) -> Person:
-    """Newest first, and nothing forgotten (rule 2), but for identifiers: a corrected one replaces its kind.
-
-    A claim of US citizenship stays once it is made, until the fact that made it is voided: what says nothing of it, or
-    was written by somebody who did not ask, must not let an immigration detainer past the reviewer (rule 21).
-    """
-    if old is None:
-        return new
-    replaced = {(i.kind, i.issuer) for i in new.identifiers}
-    kept: list[Identifier] = [i for i in old.identifiers if (i.kind, i.issuer) not in replaced]
-    return Person(
-        names=[*new.names, *(n for n in old.names if n not in new.names)],
-        birth_dates=[*new.birth_dates, *(d for d in old.birth_dates if d not in new.birth_dates)],
-        sex=new.sex or old.sex,
-        identifiers=[*new.identifiers, *kept],
-        us_citizenship_claimed=_claimed(old.us_citizenship_claimed, new.us_citizenship_claimed),
-    )
-
-
-def _claimed(old: bool | None, new: bool | None) -> bool | None:
-    if old is None or new is None:
-        return new if old is None else old
-    return old or new

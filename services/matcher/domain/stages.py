@@ -164,8 +164,7 @@ def _closed(view: EpisodeView, detainer: Detainer, state: DetainerState, over: d
     What ended the pair first counts: a detainer lifted after the hand-over does not take the hand-over back.
     """
     ended_at = view.ended_at
-    still_wanted = ended_at is not None and (over is None or state is DetainerState.CUSTODY_ASSUMED or ended_at <= over)
-    if still_wanted and ended_at is not None and detainer.lodged_at <= ended_at:
+    if ended_at is not None and (over is None or ended_at <= over) and detainer.lodged_at <= ended_at:
         if _handed_over(view, detainer):
             return Standing(stage=Stage.CLOSED, release=view.release(), closed_because="handed_over")
         if view.status is CustodyStatus.DIED:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -53,7 +54,7 @@ async def write_in_a_transaction(bootstrap_servers: str, events: int) -> int:
                     continue
                 body = post.body
                 key = episode_id(body.facility, body.booking_number).encode()  # type: ignore[union-attr]
-                attributes = Attributes(post.event_id, post.source, "sallyport.custody.v1", post.at, post.at)
+                attributes = Attributes(post.event_id, post.source, "sallyport.custody.v1", post.at, datetime.now(UTC))
                 value = msgspec.json.encode(body)
                 await producer.send("custody.events.v1", key=key, value=value, headers=encode_headers(attributes))
                 sent += 1
