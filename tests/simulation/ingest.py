@@ -54,7 +54,8 @@ class Ingest(Service):
         if process is None or process.dead:
             return None
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.world.loop.spawn(process, self._guarded(self._serve(route, source, body, answer), process))
+        serving = self._serve(route, source, body, answer)
+        self.world.loop.spawn(process, self._guarded(serving, process), serving)
         with suppress(TimeoutError):
             return await asyncio.wait_for(asyncio.shield(answer), 4.0)
         return None

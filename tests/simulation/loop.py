@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import inspect
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
@@ -67,6 +68,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._max_steps = max_steps
         self._kept: list[Any] = []
         self._dropped: list[asyncio.Handle] = []
+        self._born: list[Coroutine[Any, Any, None]] = []
         self.steps = 0
         self.world = Process("world")
         self.processes: list[Process] = [self.world]
@@ -83,8 +85,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.processes.append(made)
         return made
 
-    def spawn(self, process: Process, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine as part of a process."""
+    def spawn(
+        self, process: Process, coroutine: Coroutine[Any, Any, None], inner: Coroutine[Any, Any, None] | None = None
+    ) -> asyncio.Task[None]:
+        """Run a coroutine as part of a process. inner: another, which the first awaits once it has begun."""
+        self._born += [coroutine, *([inner] if inner is not None else [])]
         return self.create_task(coroutine, context=process.context)
 
     def kill(self, process: Process) -> None:
@@ -126,6 +131,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
                         break
                     self._ready.popleft()._run()
         asyncio._set_running_loop(None)
+        for coroutine in self._born:
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
+        self._born.clear()
         self._kept.clear()
         self.close()
 

@@ -1,7 +1,7 @@
 """PostgreSQL, as far as the notifier's ledger uses it: sessions, transactions all or nothing, each of its statements.
 
-The notifier's own functions run on it (`record`, `claim`, `finish`, `interrupt`, …); what a statement does to the tables
-is said in `statements`. Transactions run one after the other, which is stricter than PostgreSQL: what two of them may
+The notifier's own functions run on it (`record`, `claim`, `finish`, …); what a statement does to the tables is said in
+`statements`. Transactions run one after the other, which is stricter than PostgreSQL: what two of them may
 do to each other row by row is shown by the notifier's integration tests, on the real one.
 """
 

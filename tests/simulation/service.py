@@ -50,7 +50,8 @@ class Service:
         self.process = process = self.world.loop.process(self.name)
         process.on_kill = self.gone
         self.world.story.say(self.name, "starts")
-        self.world.loop.spawn(process, self._guarded(self.main(), process))
+        main = self.main()
+        self.world.loop.spawn(process, self._guarded(main, process), main)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -67,7 +68,7 @@ class Service:
     def spawn(self, coroutine: Coroutine[Any, Any, None], _name: str = "") -> asyncio.Task[None]:
         """services.platform.service.Stop.spawn: what it raises ends the process."""
         assert self.process is not None
-        return self.world.loop.spawn(self.process, self._guarded(coroutine, self.process))
+        return self.world.loop.spawn(self.process, self._guarded(coroutine, self.process), coroutine)
 
     async def _guarded(self, coroutine: Coroutine[Any, Any, None], process: Process) -> None:
         try:

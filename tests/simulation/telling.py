@@ -25,6 +25,7 @@ def told(world: World, conflicts: Mapping[str, Sequence[Conflict]], true: Truth)
     """What is broken of it."""
     tables = world.database.tables
     yield from _every_version_has_its_notice(tables, conflicts)
+    yield from _one_delivery_each(tables)
     yield from _every_notice_came_or_is_reported(world, tables)
     yield from _every_receipt_is_in_the_ledger(world, tables)
     yield from _nothing_that_must_not_leave(world, tables, conflicts, true)
@@ -46,6 +47,13 @@ def _every_version_has_its_notice(tables: Tables, conflicts: Mapping[str, Sequen
             own = {d["subscription_id"] for d in tables.deliveries.values() if d["notice_id"] == notice["notice_id"]}
             if c is versions[-1] and c.stage not in _ENDINGS and not own >= set(living):
                 yield "G4", f"{conflict_in_words(c)}: goes to {sorted(own)}, and {living} are subscribed"
+
+
+def _one_delivery_each(tables: Tables) -> Iterator[Broken]:
+    each = Counter((d["notice_id"], d["subscription_id"]) for d in tables.deliveries.values())
+    for (notice, subscription), number in each.items():
+        if number > 1:
+            yield "G4", f"{notice[:8]} has {number} deliveries to {subscription}"
 
 
 def _every_notice_came_or_is_reported(world: World, tables: Tables) -> Iterator[Broken]:

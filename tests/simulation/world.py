@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -185,6 +186,23 @@ class World:
         waiting = [d for d in tables.deliveries.values() if d["status"] == "pending" and d["subscription_id"] in living]
         found += [f"delivery of {d['notice_id'][:8]} waits" for d in waiting]
         return found
+
+    def happened(self) -> Counter[str]:
+        """How often what happened."""
+        counts = Counter(self.story.counts)
+        counts["steps"] = self.loop.steps
+        for what, n in self.broker.counts.items():
+            counts[f"transactions {what}"] = n
+        for group in self.broker.groups.values():
+            counts["rebalances"] += group.rebalances
+            counts["sessions expired"] += group.expired
+        for name, server in (("kafka", self.broker), ("postgres", self.database)):
+            counts[f"{name}: requests lost"] += server.lost_requests
+            counts[f"{name}: answers lost"] += server.lost_answers
+        counts["ledger transactions rolled back"] = self.database.counts["rolled back"]
+        counts["receipts"] = len(self.receiver.receipts)
+        counts["receipts, repeated"] = len(self.receiver.receipts) - len(set(self.receiver.receipts))
+        return counts
 
     def _subscribe(self) -> None:
         """Who is told: every agency over one endpoint or two, and some facilities."""
