@@ -55,7 +55,8 @@ def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Confli
     if standing is None or not tellable:
         if told is None or told.stage is Stage.RETRACTED:
             return None
-        standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable else _why_lost(identity))
+        if standing is None or standing.stage is not Stage.RETRACTED:  # else it says itself what is gone
+            standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable else _why_lost(identity))
     elif told is None and standing.stage is Stage.RETRACTED:
         return None  # nobody was told anything that would have to be taken back
     if standing == told and identity.tier is pair.told_tier:

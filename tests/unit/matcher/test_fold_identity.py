@@ -123,6 +123,13 @@ def test_a_claim_of_citizenship_sends_an_immigration_detainer_to_review(order: t
     assert {e.field: e.outcome for e in world.reviews[-1].identity.evidence}["sid"] == "agrees"
 
 
+def test_a_voided_booking_says_so_though_nobody_is_known_any_more() -> None:
+    booked = fact(Booked, 0)
+    world = World().take(detainer(), booked, fact(Voided, 1, voids_event=booked.event_id))
+    assert world.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.RETRACTED)]
+    assert world.conflicts[-1].retraction is RetractionReason.BOOKING_VOIDED
+
+
 def test_a_claim_takes_back_what_was_told_and_its_void_brings_it_back() -> None:
     world = World().take(detainer(), fact(Booked, 0), CLAIM)
     assert world.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.RETRACTED)]
