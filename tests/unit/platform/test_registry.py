@@ -112,3 +112,10 @@ def test_keys_do_not_repeat_and_are_long() -> None:
     keys = {new_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(key.startswith("sallyport_") and len(key) > 50 for key in keys)
+
+
+def test_only_a_source_that_is_registered_so_speaks_for_reviewers(registry: Registry) -> None:
+    console = Source(id="console", key_sha256=[hash_key(NEW)], reviewer=True)
+    assert registry.reviewer(console) is console
+    with pytest.raises(Forbidden):
+        registry.reviewer(source(OLD, agency="CTICE0099"))
