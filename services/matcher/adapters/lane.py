@@ -195,9 +195,10 @@ class Lane:
         await writer.start()
         if self._parked is not None and self._clean:
             self._state, self.progress, start = self._parked.state, self._parked.progress, self._parked.state_offset
+            judged: Progress | None = self.progress
         else:
             self._state = PartitionState(self._ground, self.partition, self._partitions)
-            self.progress, start = Progress(), 0
+            self.progress, start, judged = Progress(), 0, None
         self._parked = None
         self._clean = False
         # What waited while nobody served is judged by the time of its own, and timers wait: see Transaction.
@@ -207,7 +208,9 @@ class Lane:
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition))
         self._clean = True
         self._room.set()
-        self._inbox.restart(self._state, self.progress, self._ground_position(), self._ground.engine.model)
+        # A state that was parked has timers of before: what another instance judged meanwhile, and found to change
+        # nothing that is written, may have moved them.
+        self._inbox.restart(self._state, judged or self.progress, self._ground_position(), self._ground.engine.model)
         self.epoch += 1
         self.serving = True
         self._wake.set()
