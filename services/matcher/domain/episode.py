@@ -242,8 +242,8 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
         left = ended is not None and not (isinstance(ended, Released) and ended.inferred)
         if isinstance(event, Released) and event.inferred and (ended is not None or status is CustodyStatus.ESCAPED):
             continue
-        if left and isinstance(event, HeldElsewhere | Escaped):
-            continue  # only somebody who has not left can be elsewhere, or escape
+        if left and after in (CustodyStatus.HELD_ELSEWHERE, CustodyStatus.ESCAPED):
+            continue  # only somebody who has not left can be elsewhere, or escape, whichever way it is reported
         status = after
         ended = event if after in _ENDED and isinstance(event, Released | Transferred | Died) else None
         ended_accepted_at = fact.accepted_at
