@@ -118,6 +118,10 @@ class _Reader:
         self._positions[partition] = offset
         self._poke()
 
+    def positions(self) -> dict[int, int]:
+        """Partition -> next offset, of those that are assigned."""
+        return {tp.partition: offset for tp, offset in self._positions.items() if tp in self._assigned}
+
     async def position(self, partition: TopicPartition) -> int:
         return self._positions.get(partition, 0)
 

@@ -100,6 +100,14 @@ class Notifier(Service):
         super().__init__(world, name, rng)
         self._outlet = ModelOutlet(world.broker)
         self._batch = rng.choice((1, 3, 50))
+        self._consumer: GroupConsumer | None = None
+        self._in_hand = False
+
+    def taken(self) -> dict[int, int]:
+        """Partition of conflicts.v1 -> next offset, of what it has; nothing while a batch is in hand."""
+        if self._consumer is None or self._in_hand:
+            return {}
+        return self._consumer.positions()
 
     async def main(self) -> None:
         world = self.world
@@ -113,7 +121,8 @@ class Notifier(Service):
             told=lambda: None,
         )
         name = f"{self.name}.{self.incarnation}"
-        consumer = GroupConsumer(world.broker, NOTIFIER_GROUP, CONFLICTS_TOPIC, name)
+        self._consumer = consumer = GroupConsumer(world.broker, NOTIFIER_GROUP, CONFLICTS_TOPIC, name)
+        self._in_hand = False
         intake = Intake(
             PostgresLedger(lambda: pool),
             lambda: cast(Any, consumer),
@@ -129,9 +138,12 @@ class Notifier(Service):
         while True:
             records = await consumer.getmany(self._batch)
             if records:
+                self._in_hand = True
                 await intake.handle(records)
+                self._in_hand = False
 
     def gone(self) -> None:
+        self._consumer = None
         process, database = self.process, self.world.database
         if process is not None:
             self.world.loop.call_later(

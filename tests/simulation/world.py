@@ -16,7 +16,7 @@ from tests.simulation.ingest import COMMAND, EVENT, Ingest
 from tests.simulation.kafka import Broker, Transaction
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.matcher import CUSTODY_TOPIC, GROUP, Matcher
-from tests.simulation.notifier import CONFLICTS_TOPIC, NOTIFIER_GROUP, Notifier, Receiver
+from tests.simulation.notifier import CONFLICTS_TOPIC, Notifier, Receiver
 from tests.simulation.outside import Operator, Reviewer, body_of
 from tests.simulation.patches import installed
 from tests.simulation.postgres import Database
@@ -176,11 +176,11 @@ class World:
                 found.append(f"partition {partition} is not served")
             elif read and serving[partition] <= read[-1].offset:
                 found.append(f"partition {partition} has events that are not judged")
-        group = self.broker.group(NOTIFIER_GROUP, CONFLICTS_TOPIC)
+        taken = [n.taken() for n in self.notifiers if n.up]
         for partition in range(TOPICS[CONFLICTS_TOPIC]):
-            read = self.broker.logs[CONFLICTS_TOPIC, partition].read(0, 1 << 60)[0]
-            if read and group.offsets.get((CONFLICTS_TOPIC, partition), 0) <= read[-1].offset:
-                found.append(f"conflicts {partition} are not all taken by the notifier")
+            end = self.broker.logs[CONFLICTS_TOPIC, partition].end()
+            if not any(positions.get(partition, -1) >= end for positions in taken):
+                found.append(f"conflicts {partition} are not all taken by a notifier")
         tables = self.database.tables
         living = {name for name, s in tables.subscriptions.items() if s["status"] == "active"}
         waiting = [d for d in tables.deliveries.values() if d["status"] == "pending" and d["subscription_id"] in living]
