@@ -41,9 +41,16 @@ class ApiError(Exception):
         self.status = status
 
 
-def call(method: str, url: str, key: str = "", body: Any = None, timeout_s: float = 10.0) -> Any:
+def call(
+    method: str,
+    url: str,
+    key: str = "",
+    body: Any = None,
+    timeout_s: float = 10.0,
+    content_type: str = "application/json",
+) -> Any:
     """One request with JSON in and out; None for an answer without a body. Raises ApiError."""
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": content_type}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     data = msgspec.json.encode(body) if body is not None else None
