@@ -25,6 +25,8 @@ for name, target, text in (
     ("identity", "services.matcher.identity_cli:app", "Who is this, how sure, and why."),
     ("topics", "services.platform.operator.topics:app", "Provision Kafka's topics."),
     ("registry", "services.platform.operator.registry:app", "Agencies, facilities and sources."),
+    ("feeds", "services.platform.operator.feeds:app", "Which facilities are heard of, and which are silent."),
+    ("breaker", "services.platform.operator.breaker:app", "Feeds that released too many at once."),
     (
         "contracts",
         "services.platform.operator.contracts:app",

@@ -24,7 +24,7 @@ TEXTS = st.text(max_size=20)
         (ids.delivery_id("ntc_a", "sub_b"), "dlv_zg42r5742tfygcqguakbv7op"),
         (ids.reject_id("hartford-jms", b"\x00{", "not_json"), "rej_t3brsn6sff3lefi3wivy4g6u"),
         (ids.decision_id("rev_a", 2, "reject", "x"), "dec_ku5pln2dxt3ife3scjer2tax"),
-        (ids.breaker_id("CT0640099", "2023-02-01T00:00:00Z"), "brk_yxiecnledgcrkpex3nfpoh4q"),
+        (ids.breaker_id("CT0640099", "2023-02-01T00:00:00Z", 1), "brk_3tbg7t4dbed5a5p43tpofppn"),
         (ids.episode_id("CT0640099", "números/1"), "epi_u2qcjwfrtma46wg7o4ke5pol"),
     ],
 )
