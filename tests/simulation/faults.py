@@ -16,7 +16,7 @@ from tests.simulation.service import Service
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Faults"]
+__all__ = ["Faults", "is_stormy"]
 
 POISON: Final[tuple[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]], ...]] = (
     (b"x", b"\xff\xfe not json", ()),
@@ -36,6 +36,11 @@ POISON: Final[tuple[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], .
         ),
     ),
 )
+
+
+def is_stormy(seed: int) -> bool:
+    """Every fourth history has many faults."""
+    return seed % 4 == 3
 
 
 class Faults:
@@ -68,7 +73,7 @@ class Faults:
     async def befall(self, span_s: float) -> None:
         """Some faults within `span_s` seconds; returns when they are over and everybody is up again."""
         rng = self._rng
-        count = rng.choice((0, 1, 2, 3, 4, 6, 8))
+        count = rng.choice((8, 12, 16) if is_stormy(self._world.history.seed) else (0, 1, 2, 3, 4, 6))
         weights = [weight for _, weight in self._kinds]
         begun = self._world.loop.time()
         for at in sorted(rng.uniform(0, span_s + 3) for _ in range(count)):
