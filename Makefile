@@ -13,7 +13,7 @@ T    ?= tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status clean
+.PHONY: help demo test simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(STAMP) ## Show the whole path on a real Kafka and PostgreSQL (DEMO_EXIT=
 
 test: $(STAMP) ## Run every test: unit, simulation, integration (T=tests/unit ARGS="-k name" for a part)
 	@exec $(VENV)/bin/python -m pytest $(T) $(ARGS)
+
+simulate: $(STAMP) ## Play 10,000 histories of faults in one process (ARGS="--seed 7" tells one)
+	@exec $(VENV)/bin/python -m tests.simulation $(ARGS)
 
 lint: $(STAMP) ## Check style, formatting, types and the walls between the parts
 	$(VENV)/bin/ruff check .

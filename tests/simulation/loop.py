@@ -61,6 +61,10 @@ def current_process() -> Process:
 class VirtualLoop(asyncio.BaseEventLoop):
     """See the module. rng: which process is next. max_steps: where a history that never ends is cut off."""
 
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+    _stopping: bool
+
     def __init__(self, rng: Random, max_steps: int = 400_000) -> None:
         super().__init__()
         self._rng = rng
@@ -147,9 +151,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._file(handle)
         return handle
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        return self._call_soon(callback, args, context)
-
     def _file(self, handle: asyncio.Handle) -> None:
         if self.closing:
             self._ready.append(handle)
@@ -162,12 +163,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """Steps, until told to stop."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        scheduled: list[asyncio.TimerHandle] = self._scheduled
         choose = self._rng.random
-        while not self._stopping:  # type: ignore[attr-defined]
+        while not self._stopping:
             while scheduled and (scheduled[0]._cancelled or scheduled[0]._when <= self._now):  # type: ignore[attr-defined]
                 timer = heapq.heappop(scheduled)
-                if not timer._cancelled:  # type: ignore[attr-defined]
+                if not timer._cancelled:
                     self._file(timer)
             able = [p for p in self.processes if p.queue and not p.held]
             if not able:
@@ -180,13 +181,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self.on_kill_at(process)
                 continue
             handle = process.queue.popleft()
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle._cancelled:
                 continue
             process.steps += 1
             self.steps += 1
             if self.steps > self._max_steps:
                 raise Runaway(f"{self.steps} steps, at {self._now:.1f} s; it is the turn of {process.name}")
-            handle._run()  # type: ignore[attr-defined]
+            handle._run()
 
     def _process_events(self, event_list: Any) -> None:
         raise AssertionError("nothing here waits for a file")

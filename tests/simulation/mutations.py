@@ -15,6 +15,7 @@ from unittest.mock import patch
 import msgspec
 from aiokafka import TopicPartition
 
+from contracts.ids import delivery_id, notice_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Stage
 from services.matcher.adapters import changelog, transaction
@@ -30,7 +31,9 @@ from services.notifier.adapters import dispatcher
 from services.notifier.adapters.postgres import ledger, upkeep
 from services.notifier.adapters.taking import Taking
 from services.notifier.domain import planning
+from services.notifier.domain.outcomes import judge
 from services.platform.kafka.outlets import OutRecord
+from services.platform.kafka.rejects import unreadable
 from tests.simulation import patches
 from tests.simulation.clients import Consumer, Producer
 from tests.simulation.faults import is_stormy
@@ -157,7 +160,7 @@ def _elsewhere(*args: Any) -> OutRecord:
     return msgspec.structs.replace(_UNREADABLE(*args), topic="notices.v1")
 
 
-_UNREADABLE: Final = transaction.unreadable
+_UNREADABLE: Final = unreadable
 
 
 # -- the matcher's fold ------------------------------------------------------------------------------------------------
@@ -197,7 +200,7 @@ _HANDLE: Final = Taking.handle
 
 def _fresh_ids() -> Any:
     numbers = count()
-    derived = ledger.delivery_id
+    derived = delivery_id
 
     async def every(connection: Any, tell: Any, passed: Any, now: datetime) -> set[str]:
         await inserted(connection, tell, passed, now)
@@ -211,7 +214,7 @@ def _fresh_ids() -> Any:
 
 
 def _without_version() -> Any:
-    name = planning.notice_id
+    name = notice_id
     return patch.object(planning, "notice_id", lambda conflict, _version, recipient: name(conflict, 1, recipient))
 
 
@@ -231,7 +234,7 @@ def _all_is_well(_delivered: bool, *args: Any, **more: Any) -> Any:
     return _JUDGE(True, *args, **more)
 
 
-_JUDGE: Final = dispatcher.judge
+_JUDGE: Final = judge
 
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
