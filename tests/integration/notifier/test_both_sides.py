@@ -8,6 +8,8 @@ import pytest
 
 from contracts.types.conflict import Alert, Conflict, Stage
 from services.notifier.adapters.postgres import notices, subscriptions
+from services.notifier.adapters.postgres.ledger import record
+from services.notifier.domain.planning import Plan, plan
 from tests.integration.notifier.claiming import claim, finish
 from tests.integration.notifier.support import Ledger
 from tests.unit.notifier.conflicts import AGENCY, JAIL, conflict
@@ -119,17 +121,32 @@ async def test_a_retraction_follows_a_facility_that_changed_its_endpoint(ledger:
     assert await routes(ledger, 2) == {ours, new}
 
 
-async def test_an_acknowledgement_of_one_side_is_not_the_others(ledger: Ledger) -> None:
-    """Read and acknowledged by the facility, never sent: the retraction goes to all that the facility has now."""
-    first = await ledger.subscribe("https://j.example/", JAIL)
-    await ledger.set_status(first, "paused", JAIL)
+async def test_what_one_side_acknowledged_is_not_asked_of_the_other(ledger: Ledger) -> None:
+    """Read and acknowledged by the facility, never sent to it: it was told, however the agency was."""
+    ours, theirs = await ledger.subscribe("https://a.example/"), await ledger.subscribe("https://j.example/", JAIL)
+    await ledger.set_status(theirs, "paused", JAIL)
     await ledger.tell(alarm(1))
+    await finish(ledger, await claim(ledger.pool), True)
     name = await ledger.pool.fetchval("select notice_id from notices where recipient = $1", JAIL)
     assert await notices.acknowledge(ledger.pool, AGENCY, name, "received", None, datetime.now(UTC)) is None
     assert await notices.acknowledge(ledger.pool, JAIL, name, "received", None, datetime.now(UTC))
-    await ledger.subscribe("https://a.example/")
-    assert await ledger.tell(conflict(1, 2, Stage.RETRACTED)) == 1
-    assert await routes(ledger, 2) == {first}
+    assert await ledger.tell(conflict(1, 2, Stage.RETRACTED)) == 2
+    assert await routes(ledger, 2) == {ours, theirs}
+
+
+async def test_a_version_for_one_side_leaves_what_waits_for_the_other(ledger: Ledger) -> None:
+    ours, theirs = await ledger.subscribe("https://a.example/"), await ledger.subscribe("https://j.example/", JAIL)
+    given = alarm(1)
+    await ledger.tell(given)
+    made = plan([alarm(2)])
+    assert await record(ledger.pool, Plan(made.tell, [], []), datetime.now(UTC)) == 1
+    assert await ledger.deliveries() == {
+        (given.conflict_id, 1, ours): "superseded",
+        (given.conflict_id, 1, theirs): "pending",
+        (given.conflict_id, 2, ours): "pending",
+    }
+    assert await record(ledger.pool, Plan([], [], made.facility), datetime.now(UTC)) == 1
+    assert (await ledger.deliveries())[given.conflict_id, 1, theirs] == "superseded"
 
 
 async def test_a_facility_without_a_subscription_leaves_nothing(ledger: Ledger) -> None:
