@@ -148,7 +148,7 @@ def list_(*, all_: Annotated[bool, Parameter(name="--all", help="Those that were
     if not shown:
         console.print("no breaker has tripped yet" if all_ else "no breaker waits for an operator")
         return 0
-    table = Table("facility", "state", "tripped", "releases since", "releases", "of", "window")
+    table = Table("facility", "state", "tripped", "releases since", "releases", "of", "share", "window")
     if all_:
         for title in ("decided", "by", "reason"):
             table.add_column(title)
@@ -161,6 +161,7 @@ def list_(*, all_: Annotated[bool, Parameter(name="--all", help="Those that were
             at(breaker.since),
             str(breaker.releases),
             str(breaker.population),
+            f"{breaker.releases / breaker.population:.0%}" if breaker.population else "",
             span(breaker.window_s),
         ]
         if all_:

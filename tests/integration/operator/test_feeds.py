@@ -21,6 +21,7 @@ from deploy.devstack.stack import StackInfo
 from services.platform.errors import BrokerUnavailable, ConfigurationError, ContractViolation, Fenced
 from services.platform.kafka.clients import make_producer
 from services.platform.operator import breaker, feeds
+from services.platform.operator.reading import read_to_end
 from services.platform.settings import PlatformSettings
 from tests.integration.ingest.support import Topic
 from tests.integration.platform.support import create_topic, produce, settings_for
@@ -57,7 +58,7 @@ class Operator:
         patch.setattr(breaker, "TRANSACTIONAL_ID", f"operator.{suffix}")
         patch.setattr(feeds, "FEEDS_TOPIC", self.feeds)
         for topic in (self.breakers, self.feeds):
-            asyncio.run(create_topic(self.settings, topic, **{"cleanup.policy": "compact"}))
+            asyncio.run(create_topic(self.settings, topic))
 
     def trips(self, *trips: Breaker) -> None:
         asyncio.run(_write_as_matcher(self.settings, self.breakers, trips))
@@ -203,11 +204,10 @@ def test_a_clock_that_is_behind_the_trip_decides_nothing(operator: Operator) -> 
 def test_of_two_operators_at_the_same_time_one_decides(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second looks and decides after the first has looked, and before the first has written."""
     operator.trips(trip())
-    read = breaker.read_to_end
 
     async def overtaken(settings: PlatformSettings, topic: str) -> Any:
-        found = await read(settings, topic)
-        monkeypatch.setattr(breaker, "read_to_end", read)
+        found = await read_to_end(settings, topic)
+        monkeypatch.setattr(breaker, "read_to_end", read_to_end)
         other = threading.Thread(target=breaker.discard, args=(JAIL,), kwargs={"by": "op.second", "reason": "never"})
         other.start()
         await asyncio.to_thread(other.join, 30)
@@ -230,7 +230,7 @@ def test_the_list_shows_what_waits_and_with_all_what_was_decided(operator: Opera
     waiting = _listed(operator)
     assert "MATEST099" not in waiting
     (row,) = [line for line in waiting.splitlines() if JAIL in line]
-    for cell in ("tripped", "2023-02-01 12:00:04Z", "2023-02-01 11:30:04Z", "212", "840", "1 h"):
+    for cell in ("tripped", "2023-02-01 12:00:04Z", "2023-02-01 11:30:04Z", "212", "840", "25%", "1 h"):
         assert f" {cell} " in row
     everything = _listed(operator, all_=True)
     assert "MATEST099" in everything and JAIL in everything and "op.sample" in everything
