@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Final
 
 from aiokafka import ConsumerRecord
@@ -37,6 +38,8 @@ from services.platform.logs import get_logger
 __all__ = ["Lane", "Parked"]
 
 log = get_logger(__name__)
+_EPOCHS: Final = count(1)
+"""No two restores of this process share one: a batch that was taken for the lane before this one is no batch of its."""
 _LOOK_S: Final = 0.05
 """Seconds between two looks for the end of the backlog."""
 _BREATH_S: Final = 0.05
@@ -211,7 +214,7 @@ class Lane:
         # A state that was parked has timers of before: what another instance judged meanwhile, and found to change
         # nothing that is written, may have moved them.
         self._inbox.restart(self._state, judged or self.progress, self._ground_position(), self._ground.engine.model)
-        self.epoch += 1
+        self.epoch = next(_EPOCHS)
         self.serving = True
         self._wake.set()
         self._on_restored(self.partition, self.progress.custody)
