@@ -27,7 +27,7 @@ from deploy.devstack.stack import StackInfo
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
 from services.platform.settings import PlatformSettings
-from tests.integration.matcher.test_restart import committed
+from tests.integration.ingest.support import Topic
 from tests.integration.notifier.support import Ledger, Receiver, eventually
 from tests.unit.notifier.conflicts import AGENCY, conflict
 
@@ -142,8 +142,8 @@ class Rig:
 
     async def events(self) -> list[NoticeEvent]:
         """What kafka-python reads of notices.v1."""
-        values = await asyncio.to_thread(committed, self.stack.kafka_bootstrap_servers, "notices.v1")
-        return [msgspec.json.decode(value, type=NoticeEvent) for value in values]
+        records = await asyncio.to_thread(Topic(self.stack.kafka_bootstrap_servers, "notices.v1").records)
+        return [msgspec.json.decode(record.value, type=NoticeEvent) for record in records]
 
 
 @pytest.fixture
@@ -263,8 +263,8 @@ async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(rig: Rig) -> Non
     given = releases(5100, 3)
     await rig.write(given[0], *garbage, *given[1:])
     await eventually(lambda: rig.delivered(given), 30)
-    values = await asyncio.to_thread(committed, rig.stack.kafka_bootstrap_servers, "rejects.v1")
-    rejects = [msgspec.json.decode(value, type=Reject) for value in values]
+    records = await asyncio.to_thread(Topic(rig.stack.kafka_bootstrap_servers, "rejects.v1").records)
+    rejects = [msgspec.json.decode(record.value, type=Reject) for record in records]
     assert {reject.code for reject in rejects} == {"conflict_unreadable"}
     assert {reject.raw for reject in rejects} >= set(garbage)
 
