@@ -23,9 +23,9 @@ from deploy.demo.world.places import HARTFORD
 from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.api.search import MAX_BODY_BYTES, Found, SearchApi, read_person
 from services.matcher.domain.fold import evolve
-from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.partition import PartitionState
 from services.matcher.domain.rules import CITIZENSHIP
 from services.matcher.identity_model import load_model

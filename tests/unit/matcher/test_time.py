@@ -13,8 +13,8 @@ from contracts.types.conflict import Alert, RetractionReason, ReviewStatus, Stag
 from contracts.types.custody import Booked, Escaped, ReleaseCancelled, Released, ReleaseScheduled, Returned, Voided
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
 from services.matcher.domain.fold import EPISODE_CLOSED
-from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.holds import hold_until
+from services.matcher.domain.inputs import CustodyInput
 from tests.unit.matcher.people import AGENCY, FACILITY, at, detainer, fact, person
 from tests.unit.matcher.world import EPISODE, World
 

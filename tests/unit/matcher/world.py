@@ -24,9 +24,9 @@ from contracts.types.detainer import Detainer, DetainerState, DetainerType, Inte
 from services.matcher.adapters.changelog import encode_episode, load_episode
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import Outputs, evolve
-from services.matcher.domain.inputs import CustodyInput, DecisionInput, DetainerInput, Input, ModelInput, Tick
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.inputs import CustodyInput, DecisionInput, DetainerInput, Input, ModelInput, Tick
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
 from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person, sid
