@@ -115,6 +115,7 @@ class Lane:
         self._room.set()
         self._idle = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._finishing = False
 
     async def run(self) -> None:
         """Restore and serve until asked to stop. Broker trouble is waited out here.
@@ -122,7 +123,8 @@ class Lane:
         Fenced: another instance began to serve the partition. The group will take it from us at its next heartbeat;
         should it not, because the other one is gone again, then it is ours after a while.
         """
-        while not self._stopping.is_set():
+        # Whoever finishes takes nothing up again: it is given to another by now, whom a new writer of ours would fence.
+        while not (self._stopping.is_set() or self._finishing):
             writer = self._store.writer(self.partition)
             try:
                 await self._restore(writer)
@@ -136,6 +138,7 @@ class Lane:
             finally:
                 self.serving = False
                 await writer.stop()
+        self._idle.set()
 
     @property
     def state(self) -> PartitionState:
@@ -158,7 +161,11 @@ class Lane:
         return Parked(self._state, self.progress, self._state_offset) if self._clean and self.epoch else None
 
     async def drained(self, budget_s: float) -> None:
-        """Wait, `budget_s` seconds at most, until nothing waits and all is durable."""
+        """Wait, `budget_s` seconds at most, until nothing waits and all is durable, or cannot be any more.
+
+        The lane ends if it cannot: what it had in hand is for whoever has the partition then.
+        """
+        self._finishing = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), budget_s if self.serving else 0)
 
@@ -184,7 +191,7 @@ class Lane:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless asked to stop."""
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._finishing):
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), seconds)

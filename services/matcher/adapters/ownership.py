@@ -175,10 +175,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         return position >= end and not self._in_hand
 
     def _pause(self, partition: int) -> None:
+        """Before a lane restores. Raises BrokerUnavailable where the partition is not ours: its writer, once started,
+        would fence whoever has it."""
         consumer = self._consumer()
         tp = TopicPartition(CUSTODY_TOPIC, partition)
-        if consumer is not None and tp in consumer.assignment():
-            consumer.pause(tp)
+        if consumer is None or tp not in consumer.assignment():
+            raise BrokerUnavailable("the partition is not ours any more")
+        consumer.pause(tp)
 
     def _resume(self, partition: int, offset: int) -> None:
         consumer = self._consumer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -25,6 +26,7 @@ from services.matcher.domain.inputs import CustodyInput
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
+from services.platform.errors import BrokerUnavailable
 from services.platform.kafka.outlets import OutRecord
 from tests.unit.matcher.people import BOOKING, FACILITY, START, at, detainer, fact, person
 
@@ -54,7 +56,29 @@ def record(offset: int) -> ConsumerRecord[bytes, bytes]:
     )  # fmt: skip
 
 
-def lane(**settings: float) -> Lane:
+class Refusing(KafkaStateLog, PartitionWriter):
+    """Starts, and restores nothing; every transaction fails. starts: how often a writer began, and fenced others."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+
+    def writer(self, partition: int) -> PartitionWriter:
+        return self
+
+    async def read(self, partition: int, start: int) -> tuple[dict[bytes, bytes | None], int]:
+        return {}, 0
+
+    async def start(self) -> None:
+        self.starts += 1
+
+    async def stop(self) -> None:
+        pass
+
+    async def publish(self, records: Sequence[OutRecord]) -> int:
+        raise BrokerUnavailable("the transaction did not commit")
+
+
+def lane(store: KafkaStateLog | None = None, **settings: float) -> Lane:
     """A lane that serves, with one episode in it."""
     ground = Ground(ENGINE)
 
@@ -73,7 +97,7 @@ def lane(**settings: float) -> Lane:
         MatcherSettings.model_validate(settings),
         ground,
         broadcasts(ground),
-        store=KafkaStateLog(MatcherSettings(), "unused"),
+        store=store or KafkaStateLog(MatcherSettings(), "unused"),
         clock=SystemClock(60),
         ground_ready=ready,
         ground_position=dict,
@@ -132,6 +156,21 @@ async def test_what_another_model_judged_comes_last_and_progress_says_when_it_is
     while made.is_busy or made._inbox.stale:
         await made._turn(writer)
     assert [(p.custody, p.model) for p in writer.progress] == [(2, ""), (2, ""), (2, ENGINE.model)]
+
+
+async def test_a_lane_that_finishes_takes_nothing_up_again() -> None:
+    """Its partition is another's by then, and each writer that it started would fence them."""
+    store = Refusing()
+    made = lane(store, restore_retry_s=0.001)
+    made.serving = False
+    restored = asyncio.Event()
+    made._on_restored = lambda *_: restored.set()
+    running = asyncio.create_task(made.run())
+    await asyncio.wait_for(restored.wait(), 10)
+    made.offer_events([record(0)], made.epoch)
+    await asyncio.wait_for(made.drained(60), 10)
+    await asyncio.wait_for(running, 10)
+    assert store.starts == 1
 
 
 def test_a_backlog_is_judged_by_its_own_time() -> None:
