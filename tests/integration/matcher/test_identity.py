@@ -28,7 +28,7 @@ from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from services.matcher.domain.identity.model import encode
 from services.matcher.identity_model import load_model
-from tests.integration.matcher.test_restart import committed
+from tests.integration.matcher.reading import committed
 from tests.support.kafka import fresh_topics
 from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, detainer, person
 
