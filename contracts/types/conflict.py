@@ -203,7 +203,7 @@ class ReviewStatus(StrEnum):
 
 
 class ReviewSide(Contract, kw_only=True, frozen=True):
-    """One side of a review, as the reviewer has to see it."""
+    """One side of a review, as the reviewer has to see it. record: the detainer id, or the episode id."""
 
     record: ShortText
     where: Code
