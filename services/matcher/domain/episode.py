@@ -40,8 +40,8 @@ from contracts.types.custody import (
     Updated,
     Voided,
 )
-from contracts.types.person import Identifier, Person
-from services.matcher.domain.persons import linked, merged
+from contracts.types.person import Person
+from services.matcher.domain.persons import Merges, merged
 
 __all__ = ["Episode", "EpisodeView", "Fact", "FactId"]
 
@@ -209,6 +209,11 @@ def _status_after(event: CustodyEvent) -> CustodyStatus | None:
             return None
 
 
+def _of_custody(facts: list[Fact]) -> list[Fact]:
+    """Those that tell of custody: a void tells of another fact."""
+    return [fact for fact in facts if not isinstance(fact.event, Voided)]
+
+
 def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeView:
     gone = _voided(facts) if len(facts) > 1 else set()
     standing = [fact for fact in facts.values() if fact.id not in gone and fact.id not in discarded]
@@ -219,7 +224,7 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
     scheduled: ReleaseScheduled | None = None
     scheduled_accepted_at = ended_accepted_at = None
     person: Person | None = None
-    merges: dict[frozenset[Identifier], bool] = {}
+    merges = Merges()
     booked_at: datetime | None = None
     for fact in standing:
         event = fact.event
@@ -235,7 +240,7 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
             case ReleaseCancelled():
                 scheduled = None
             case Merged() | Unmerged():
-                merges[frozenset((event.absorbed, event.surviving))] = isinstance(event, Merged)
+                merges.say(event.absorbed, event.surviving, isinstance(event, Merged))
         after = _status_after(event)
         if after is None or status is CustodyStatus.DIED:
             continue
@@ -251,10 +256,10 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
             scheduled = None  # it came about: whoever is brought back is not due for release any more
     return EpisodeView(
         status=status,
-        person=linked(person, merges),
+        person=merges.linked(person),
         booked_at=booked_at,
         voided=booked_at is None and any(isinstance(facts[i].event, Booked) for i in gone if i in facts),
-        first_at=min(f.event.occurred_at for f in standing or facts.values()),
+        first_at=min(f.event.occurred_at for f in _of_custody(standing) or facts.values()),
         scheduled=scheduled if ended is None else None,
         ended=ended,
         scheduled_accepted_at=scheduled_accepted_at if ended is None else None,
