@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from contracts.types.person import Identifier, Person
+from services.matcher.domain.identity.normalise import bare
 
-__all__ = ["linked", "merged"]
+__all__ = ["Merges", "merged"]
 
 
-def linked(person: Person | None, merges: Mapping[frozenset[Identifier], bool]) -> Person | None:
-    """The person with every identifier that merges join to one of theirs (rule 3)."""
-    links = [sorted(pair, key=_key) for pair, stands in merges.items() if stands and len(pair) > 1]
-    if person is None or not links:
-        return person
-    known = {(i.kind, i.issuer, i.value) for i in person.identifiers}
-    added: list[Identifier] = []
-    grown = True
-    while grown:
-        grown = False
-        for one, other in (*links, *((b, a) for a, b in links)):
-            key = (other.kind, other.issuer, other.value)
-            if (one.kind, one.issuer, one.value) in known and key not in known:
-                known.add(key)
-                added.append(other)
-                grown = True
-    return msgspec.structs.replace(person, identifiers=[*person.identifiers, *added]) if added else person
+class Merges:
+    """Which identifiers are one, as the facts of a booking say, the newest last. However they are spelled."""
+
+    def __init__(self) -> None:
+        self._links: dict[frozenset[object], tuple[bool, Identifier, Identifier]] = {}
+
+    def say(self, one: Identifier, other: Identifier, stands: bool) -> None:
+        """That the two are one, or that this was wrong. Which of them was absorbed does not matter."""
+        self._links[frozenset((_bare(one), _bare(other)))] = (stands, one, other)
+
+    def linked(self, person: Person | None) -> Person | None:
+        """The person with every identifier that merges join to one of theirs (rule 3)."""
+        links = [(one, other) for stands, one, other in self._links.values() if stands]
+        if person is None or not links:
+            return person
+        known = {_bare(identifier) for identifier in person.identifiers}
+        added: list[Identifier] = []
+        grown = True
+        while grown:
+            grown = False
+            for one, other in (*links, *((b, a) for a, b in links)):
+                if _bare(one) in known and _bare(other) not in known:
+                    known.add(_bare(other))
+                    added.append(other)
+                    grown = True
+        return msgspec.structs.replace(person, identifiers=[*person.identifiers, *added]) if added else person
+
+
+def _bare(identifier: Identifier) -> object:
+    """The identifier without its decoration; as it is where it is no good one."""
+    return bare(identifier) or (identifier.kind, identifier.issuer, identifier.value)
 
 
 def merged(old: Person | None, new: Person) -> Person:
@@ -53,7 +66,3 @@ def _claimed(old: bool | None, new: bool | None) -> bool | None:
     if old is None or new is None:
         return new if old is None else old
     return old or new
-
-
-def _key(identifier: Identifier) -> tuple[str, str, str]:
-    return (identifier.kind, identifier.issuer or "", identifier.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import msgspec
 import pytest
@@ -13,6 +13,8 @@ from contracts.types.common import Tier
 from contracts.types.conflict import RetractionReason, ReviewStatus, Stage
 from contracts.types.custody import (
     Booked,
+    Merged,
+    Unmerged,
     Updated,
     Voided,
 )
@@ -23,7 +25,7 @@ from services.matcher.domain.identity.keys import PASSES
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.rules import CITIZENSHIP
 from services.matcher.identity_model import load_model
-from tests.unit.matcher.people import FACILITY, detainer, fact, person
+from tests.unit.matcher.people import FACILITY, detainer, fact, person, sid
 from tests.unit.matcher.world import ENGINE, EPISODE, INPUTS, World
 
 # -- another identity model (ADR 11) -----------------------------------------------------------------------------------
@@ -154,3 +156,28 @@ def test_a_claim_is_no_matter_for_a_warrant_and_makes_no_hit_of_a_stranger() -> 
     assert World().take(warrant, fact(Booked, 0), CLAIM).stages() == [(1, Stage.IN_CUSTODY)]
     stranger = _claiming(person("Ottermole", "Vashti", "1971-12-01", sid="7777777"))
     assert not World().take(detainer(), fact(Booked, 0, person=stranger)).reviews
+
+
+# -- merges (rule 3) ---------------------------------------------------------------------------------------------------
+
+
+def test_a_merge_joins_records_and_its_end_parts_them() -> None:
+    """The detainer has the number that was absorbed, the booking the one that lives on; however they are spelled."""
+    old, new = sid("1234567"), sid("7654321")
+    world = World().take(detainer(), fact(Booked, 0, person=person(sid="7654321")))
+    assert not world.conflicts, "two SIDs of one state"
+    world.take(fact(Merged, 5, absorbed=sid("CT01234567"), surviving=new))
+    assert [(c.stage, c.identity.tier) for c in world.conflicts] == [(Stage.IN_CUSTODY, Tier.CONFIRMED)]
+    world.take(fact(Unmerged, 6, absorbed=old, surviving=sid("07654321")))
+    assert world.stages()[-1] == (2, Stage.RETRACTED)
+    assert world.conflicts[-1].retraction is RetractionReason.IDENTITY_CHANGED
+    assert world.reviews[-1].status is ReviewStatus.OPEN
+
+
+def test_merges_chain() -> None:
+    world = World().take(detainer(), fact(Booked, 0, person=person(sid="3000000")))
+    chain = [sid("1234567"), sid("2000000"), sid("3000000")]
+    for hours, (one, other) in enumerate(pairwise(chain)):
+        assert not world.conflicts
+        world.take(fact(Merged, 5 + hours, absorbed=one, surviving=other))
+    assert world.stages() == [(1, Stage.IN_CUSTODY)]

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from contracts.types.person import Identifier, IdentifierKind, Person, Sex
 
-__all__ = ["Id", "Name", "Prepared", "phonetic", "prepare", "swapped_day_month"]
+__all__ = ["Id", "Name", "Prepared", "bare", "phonetic", "prepare", "swapped_day_month"]
 
 _SUFFIXES: Final = {
     "JR": "2", "JUNIOR": "2", "II": "2", "2ND": "2", "SR": "1", "SENIOR": "1", "I": "1", "III": "3", "3RD": "3",
@@ -166,7 +166,7 @@ def _digits(date: str) -> str:
     return _NOT_DIGIT.sub("0", date.replace("-", ""))
 
 
-def _identifier(identifier: Identifier) -> Id | None:
+def bare(identifier: Identifier) -> Id | None:
     """None where the value identifies nobody: empty, all zeros, or without the issuer that it needs."""
     kind, value, issuer = identifier.kind, identifier.value, identifier.issuer or ""
     if not value.isdigit() or not value.isascii():
@@ -223,7 +223,7 @@ def prepare(person: Person) -> Prepared:
             births += (digits,)
     ids: tuple[Id, ...] = ()
     for identifier in person.identifiers:
-        found = _identifier(identifier)
+        found = bare(identifier)
         if found is not None and found not in ids:
             ids += (found,)
     sex = person.sex
