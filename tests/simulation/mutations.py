@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
+from itertools import count, repeat
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from contracts.ids import delivery_id, notice_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Stage
-from services.matcher.adapters import changelog, transaction
+from services.matcher.adapters import changelog, lane, transaction
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
@@ -244,6 +244,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a transactional id for each instance", _replacing(KafkaStateLog, "writer", _id_of_an_instance)),
     Mutation("a new holder fences nobody", _replacing(Producer, "start", _starts_nothing)),
     Mutation("events of an earlier epoch are taken", _replacing(Lane, "offer_events", _any_epoch), 400),
+    Mutation("every lane counts its epochs from 1", _replacing(lane, "_EPOCHS", repeat(1)), 400),
     Mutation("the state is kept after an unknown commit", _replacing(Lane, "_restore", _kept_in_memory)),
     Mutation("a parked state is not brought up to date", _replacing(KafkaStateLog, "read", _parked_is_new_enough), 400),
     Mutation(
