@@ -70,6 +70,7 @@ async def produce(bootstrap: str, detainers: int, events: int, strangers: float 
         await producer.send(PEER_RIGHT, key=_sid(detainer.person), value=value)
     await producer.flush()
     hits = 0
+    accepted_at = datetime.now(UTC)
     for number in range(events // 2):
         known = rng.random() >= strangers
         hits += 2 * known
@@ -81,7 +82,7 @@ async def produce(bootstrap: str, detainers: int, events: int, strangers: float 
             Released(facility="BENCHJAIL", booking_number=booking, occurred_at=when + timedelta(days=1)),
         ]
         for i, event in enumerate(pair):
-            attributes = Attributes(f"bench-{number}-{i}", "bench-jms", "sallyport.custody.v1", when, when)
+            attributes = Attributes(f"bench-{number}-{i}", "bench-jms", "sallyport.custody.v1", when, accepted_at)
             key, value = episode_id("BENCHJAIL", booking).encode(), msgspec.json.encode(event)
             await producer.send("custody.events.v1", key=key, value=value, headers=encode_headers(attributes))
             await producer.send(PEER_LEFT, key=_sid(person), value=value)
