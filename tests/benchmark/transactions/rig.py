@@ -68,6 +68,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while loop.time() < until:
+            said: dict[str, Any]
             for said in reversed(self.said):
                 if said["event"] in events and len(said.get("partitions", ())) >= partitions:
                     return said

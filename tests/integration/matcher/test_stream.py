@@ -19,7 +19,7 @@ import pytest
 
 from contracts.ids import conflict_id, episode_id
 from contracts.types.common import Tier
-from contracts.types.conflict import Conflict, CustodyStatus, Stage
+from contracts.types.conflict import Conflict, CustodyStatus, RetractionReason, Stage
 from contracts.types.reject import Reject
 from deploy.demo.processes import ProcessGroup, ServiceProcess
 from deploy.devstack.kafka import KafkaNode
@@ -161,6 +161,23 @@ def expected(stream: Stream, *, ended: bool) -> dict[str, list[Told]]:
     return versions
 
 
+def assert_tells_everything(versions: dict[str, list[Told]]) -> None:
+    """The stream has led to every stage that needs no passing of time, and to every reason; else it proves less."""
+    said = {(t.stage, t.closed_because or t.retraction) for each in versions.values() for t in each}
+    assert said == {
+        (Stage.IN_CUSTODY, None),
+        (Stage.RELEASE_SCHEDULED, None),
+        (Stage.RELEASED, None),
+        (Stage.TRANSFERRED, None),
+        (Stage.CLOSED, "handed_over"),
+        (Stage.CLOSED, "died"),
+        (Stage.CLOSED, "custody_assumed"),
+        (Stage.RETRACTED, RetractionReason.BOOKING_VOIDED),
+        (Stage.RETRACTED, RetractionReason.DETAINER_LIFTED),
+        (Stage.RETRACTED, RetractionReason.DETAINER_WITHDRAWN),
+    }
+
+
 def told(conflict: Conflict) -> Told:
     """What a version says, as the prediction puts it."""
     release = conflict.release
@@ -220,6 +237,7 @@ def test_exactly_the_predicted_versions(own_stack: tuple[str, StackInfo], tmp_pa
 
         # All is judged before a detainer changes: it would matter to the versions which came first.
         before, after = expected(stream, ended=False), expected(stream, ended=True)
+        assert_tells_everything(after)
         wait_until(lambda: _count(seen(bootstrap)) >= _count(before), seconds=90, every_s=1.0)
         assert_as_predicted(seen(bootstrap), before)
         asyncio.run(send_detainers(bootstrap, [w.last for w in stream.wanted if w.last is not w.first]))
