@@ -17,6 +17,7 @@ from contracts.types.conflict import ReviewDecision
 from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker
 from services.matcher.adapters.records import tally_key_of
+from services.matcher.domain.changes import Changes
 from services.matcher.domain.feeds.tally import Tally
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.inputs import BreakerInput, DecisionInput, DetainerInput, FeedInput, Input
@@ -70,9 +71,15 @@ _tally: Final = msgspec.json.Decoder(Tally).decode
 def broadcasts(ground: Ground) -> tuple[Broadcast, ...]:
     """All of them, those first whose changes are few and must not wait."""
 
+    breakers: Changes[tuple[str, str]] = Changes()
+
     def take_breaker(record: ConsumerRecord, value: bytes) -> Key | None:
         breaker = _breaker(value)
-        return (breaker.facility, breaker.breaker_id) if ground.breakers.put(breaker) else None
+        if not ground.breakers.put(breaker):
+            return None
+        key = (breaker.facility, breaker.breaker_id)
+        breakers.note(key, record.partition, record.offset)
+        return key
 
     def take_decision(record: ConsumerRecord, value: bytes) -> Key | None:
         decision = _decision(value)
@@ -93,11 +100,10 @@ def broadcasts(ground: Ground) -> tuple[Broadcast, ...]:
             name="breakers",
             topic="breakers.v1",
             take=take_breaker,
-            since=lambda _: ground.breakers.keys(),
+            since=breakers.since,
             as_input=lambda key: BreakerInput(*key),
             concerns=_has_episodes,
             unreadable="breaker_unreadable",
-            counted=False,
         ),
         Broadcast(
             name="decisions",

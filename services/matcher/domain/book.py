@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from contracts.types.detainer import Detainer
 from contracts.types.person import Person
+from services.matcher.domain.changes import Changes
 from services.matcher.domain.identity.engine import Candidate, IdentityEngine, Prepared
 
 __all__ = ["DetainerBook", "Entry"]
@@ -36,8 +37,7 @@ class DetainerBook:
         self.engine = engine
         self._entries: dict[str, Entry] = {}
         self._index = engine.new_index()
-        # partition -> detainer id -> offset, in the order of offsets: an update moves its id to the end
-        self._order: dict[int, dict[str, int]] = {}
+        self._changes: Changes[str] = Changes()
         self._collecting = False
         self._late: dict[str, None] | None = None  # what changed since `collected`, in order
 
@@ -49,9 +49,7 @@ class DetainerBook:
         known = self._entries.get(detainer.detainer_id)
         if known is not None and _order(known.detainer) > _order(detainer):
             return False
-        order = self._order.setdefault(partition, {})
-        order.pop(detainer.detainer_id, None)
-        order[detainer.detainer_id] = offset
+        self._changes.note(detainer.detainer_id, partition, offset)
         self._entries[detainer.detainer_id] = Entry(detainer, partition, offset)
         if self._collecting:
             if self._late is not None:
@@ -100,14 +98,7 @@ class DetainerBook:
 
     def since(self, judged: Mapping[int, int]) -> list[str]:
         """Ids of the detainers read at or after `judged` (detainers.v1 partition -> next offset), oldest first."""
-        found: list[tuple[int, int, str]] = []
-        for partition, order in self._order.items():
-            start = judged.get(partition, 0)
-            for detainer_id, offset in reversed(order.items()):
-                if offset < start:
-                    break
-                found.append((partition, offset, detainer_id))
-        return [detainer_id for _, _, detainer_id in sorted(found)]
+        return self._changes.since(judged)
 
 
 def _order(detainer: Detainer) -> tuple[object, int]:

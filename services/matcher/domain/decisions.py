@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contracts.types.conflict import ReviewDecision
+from services.matcher.domain.changes import Changes
 
 __all__ = ["DecisionBook"]
 
@@ -17,7 +18,7 @@ class DecisionBook:
 
     def __init__(self) -> None:
         self._by_pair: dict[Pair, dict[str, ReviewDecision]] = {}
-        self._order: dict[int, dict[Pair, int]] = {}
+        self._changes: Changes[Pair] = Changes()
 
     def __len__(self) -> int:
         return len(self._by_pair)
@@ -30,9 +31,7 @@ class DecisionBook:
         if before is not None and _order(before) >= _order(decision):
             return False
         known[decision.evidence_id] = decision
-        order = self._order.setdefault(partition, {})
-        order.pop(pair, None)
-        order[pair] = offset
+        self._changes.note(pair, partition, offset)
         return True
 
     def on(self, detainer_id: str, episode_id: str) -> Mapping[str, ReviewDecision]:
@@ -41,14 +40,7 @@ class DecisionBook:
 
     def since(self, judged: Mapping[int, int]) -> list[Pair]:
         """(detainer, episode) of what was read at or after `judged` (partition -> next offset), oldest first."""
-        found: list[tuple[int, int, Pair]] = []
-        for partition, order in self._order.items():
-            start = judged.get(partition, 0)
-            for pair, offset in reversed(order.items()):
-                if offset < start:
-                    break
-                found.append((partition, offset, pair))
-        return [pair for _, _, pair in sorted(found)]
+        return self._changes.since(judged)
 
 
 def _order(decision: ReviewDecision) -> tuple[object, str]:

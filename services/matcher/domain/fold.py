@@ -245,14 +245,8 @@ def _add(out: Outputs, feed: FeedOutputs) -> None:
 
 def _retain(state: PartitionState, episode: Episode, out: Outputs) -> None:
     """Put the episode away if it is over, long unheard of, and nothing of it is open; else look again later."""
-    view, now = episode.view, state.clock
-    ended_at = view.ended_at or (view.first_at if view.voided else None)
-    key = (episode.id, "")
-    if ended_at is None:
-        state.timers.set(key, None)
-        return
-    at = max(ended_at, episode.heard_at) + state.ground.terms.retention
-    if at > now:
+    at, now, key = state.over_at(episode), state.clock, (episode.id, "")
+    if at is None or at > now:
         state.timers.set(key, at)
     elif any(_is_open(state, name, pair, now) for name, pair in state.pairs.get(episode.id, {}).items()):
         state.timers.set(key, now + _LOOK_AGAIN)

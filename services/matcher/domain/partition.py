@@ -92,7 +92,7 @@ class PartitionState:
         for detainer_id, pair in pairs.items():
             self.link(episode.id, detainer_id, pair)
             self.timers.set((episode.id, detainer_id), BEGINNING)
-        self.timers.set((episode.id, ""), BEGINNING)
+        self.timers.set((episode.id, ""), self.over_at(episode))
         self.reindex(episode)
 
     def let_go(self, episode_id: str, at: datetime | None) -> None:
@@ -112,6 +112,12 @@ class PartitionState:
         else:
             self.put_away[episode_id] = at
             self.timers.set((episode_id, ""), at + self.ground.terms.marker)
+
+    def over_at(self, episode: Episode) -> datetime | None:
+        """When the episode may be put away, if nothing of it is open then and nothing more is heard; None: not yet."""
+        view = episode.view
+        ended_at = view.ended_at or (view.first_at if view.voided else None)
+        return None if ended_at is None else max(ended_at, episode.heard_at) + self.ground.terms.retention
 
     def is_steward(self, facility: str) -> bool:
         """Whether this partition judges the facility's feed."""

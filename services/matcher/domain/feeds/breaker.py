@@ -121,10 +121,6 @@ class BreakerBook:
         known = self._by_facility.get(facility)
         return sorted(known.values(), key=lambda b: (b.tripped_at, b.breaker_id)) if known else []
 
-    def keys(self) -> list[tuple[str, str]]:
-        """(facility, breaker id) of all of them, in order."""
-        return sorted((facility, name) for facility, known in self._by_facility.items() for name in known)
-
     def open(self, facility: str) -> list[Breaker]:
         """Those that wait for an operator."""
         return [b for b in self.of(facility) if b.state is BreakerState.TRIPPED]
