@@ -68,6 +68,7 @@ class Faults:
             (self._endpoint_gone, 0.5),
         ]
         self.poisoned: list[tuple[str, int, int, bytes]] = []
+        self._over = False
         world.loop.on_kill_at = self._fallen
 
     async def befall(self, span_s: float) -> None:
@@ -92,8 +93,19 @@ class Faults:
                 if service.process is not None:
                     service.process.kill_at = None
 
+    def at_a_decision(self) -> None:
+        """Somebody decides: in a storm, now and then while nobody serves."""
+        if not self._over and is_stormy(self._world.history.seed) and self._rng.random() < 0.3:
+            for victim in self._world.matchers:
+                if victim.up:
+                    self._world.story.say(victim.name, "is killed")
+                    self._world.story.count("kills")
+                    victim.kill()
+                    self._restart(victim)
+
     def _make_whole(self) -> None:
         world = self._world
+        self._over = True
         for server in (world.broker, world.database):
             server.away, server.lossy, server.slow = False, 0.0, 1.0
         world.receiver.bad = 0.0

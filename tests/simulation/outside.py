@@ -102,6 +102,7 @@ class Reviewer(_Watcher):
         )
         world.story.say(opinion.reviewer, f"{opinion.decision}s {review.review_id[:8]} v{review.version}")
         world.story.count(f"decisions: {opinion.decision}")
+        world.faults.at_a_decision()
         self.write("review.decisions.v1", review.review_id.encode(), _encode(decision))
 
 

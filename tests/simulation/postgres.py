@@ -16,7 +16,8 @@ from typing import Any
 
 from tests.simulation.loop import Process, VirtualLoop, current_process
 from tests.simulation.net import Server
-from tests.simulation.statements import STATEMENTS, Row, Tables
+from tests.simulation.rows import Row, Tables
+from tests.simulation.statements import STATEMENTS
 
 __all__ = ["Database", "ModelPool"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from contracts.ids import notice_id
 from contracts.types.conflict import Conflict, Stage
-from tests.simulation.statements import Row, Tables
+from tests.simulation.rows import Row, Tables
 from tests.simulation.story import conflict_in_words
 from tests.simulation.truth import Truth
 
