@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -37,6 +38,10 @@ KEYS: Final = frozenset(
         "duration_ms", "age_ms", "deadline_s", "wait_s", "lag", "signal", "exit_code", "partitions", "rows",
     }
 )  # fmt: skip
+
+
+_CHATTY: Final = ("aiokafka", "faststream", "kafka", "asyncio", "granian", "uvicorn")
+_REMEMBERED: Final = 1000
 
 
 class UnknownLogKey(AssertionError):
@@ -89,6 +94,31 @@ def _foreign_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
+class _Sparing(logging.Filter):
+    """Lets a library say the same thing once in `seconds`, and then how often it had more to say of it: while the broker
+    is away, aiokafka writes some thousand lines a second, a copy of a few."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_CHATTY):
+            return True
+        key, now = (record.name, str(record.msg)), time.monotonic()
+        last, more = self._said.get(key, (-self._seconds, 0))
+        if now - last < self._seconds:
+            self._said[key] = (last, more + 1)
+            return False
+        if len(self._said) > _REMEMBERED:
+            self._said.clear()
+        self._said[key] = (now, 0)
+        if more:
+            record.msg = f"{record.msg} (and {more} more like it)"
+        return True
+
+
 def configure(service: str, instance: str, level: str = "info", *, strict: bool = False) -> None:
     """Set up logging of the process, the standard library's included.
 
@@ -110,6 +140,7 @@ def configure(service: str, instance: str, level: str = "info", *, strict: bool 
     )
     structlog.contextvars.bind_contextvars(service=service, instance=instance)
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(_Sparing())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _foreign_text],
@@ -123,7 +154,7 @@ def configure(service: str, instance: str, level: str = "info", *, strict: bool 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("aiokafka", "faststream", "kafka", "asyncio", "granian", "uvicorn"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

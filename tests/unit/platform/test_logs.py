@@ -157,3 +157,26 @@ def test_libraries_that_chatter_are_heard_from_a_warning_on(output: Output) -> N
     logging.getLogger("aiokafka.consumer").info("Joined group")
     logging.getLogger("aiokafka.consumer").warning("Heartbeat failed")
     assert [line["event"] for line in output.lines()] == ["Heartbeat failed"]
+
+
+def test_a_library_says_the_same_thing_once_a_second_and_how_often_it_had_to(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the broker is away, aiokafka would write thousands of lines a second."""
+    now = 0.0
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    log = logging.getLogger("aiokafka.sender")
+    for number in range(50):
+        log.error("Unable to reach node %s", number)
+        log.error("Unable to update metadata")
+    logs.get_logger("t.own").error("ours")
+    logs.get_logger("t.own").error("ours")
+    now = 1.5
+    log.error("Unable to reach node %s", 50)
+    assert [line["event"] for line in output.lines()] == [
+        "Unable to reach node 0",
+        "Unable to update metadata",
+        "ours",
+        "ours",
+        "Unable to reach node 50 (and 49 more like it)",
+    ]
