@@ -95,8 +95,10 @@ def _foreign_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 
 
 class _Sparing(logging.Filter):
-    """Lets a library say the same thing once in `seconds`, and then how often it had more to say of it: while the broker
-    is away, aiokafka writes some thousand lines a second, a copy of a few."""
+    """Lets a library say the same thing once in `seconds`, and then how often it had more to say of it.
+
+    While the broker is away, aiokafka writes some thousand lines a second, copies of a few.
+    """
 
     def __init__(self, seconds: float = 1.0) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_a_library_says_the_same_thing_once_a_second_and_how_often_it_had_to(
 ) -> None:
     """While the broker is away, aiokafka would write thousands of lines a second."""
     now = 0.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     log = logging.getLogger("aiokafka.sender")
     for number in range(50):
         log.error("Unable to reach node %s", number)
