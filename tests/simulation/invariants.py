@@ -19,6 +19,7 @@ from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
 from contracts.types.reject import Reject
+from services.ingest.domain.detainers import id_of
 from services.matcher.domain.hits import evidence_id
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.rules import capped
@@ -137,6 +138,11 @@ def _nothing_lost(world: World) -> Iterator[Broken]:
     for send in world.answers.taken:
         if send.custody is not None and not there[send.source, send.event_id]:
             yield "G1", f"{send.note} was taken (202), and is not on {CUSTODY_TOPIC}"
+    versions = {(d.detainer_id, d.occurred_at) for d in _decoded(world, "detainers.v1", Detainer)}
+    for send in world.answers.taken:
+        command = send.command
+        if command is not None and (id_of(command), command.occurred_at) not in versions:
+            yield "G1", f"{send.note} was taken (202), and is not on detainers.v1"
     for send in world.answers.refused:
         if send.source not in {r.source for r in rejects.values()}:
             yield "G1", f"{send.note} was refused (422), and is not in rejects.v1"
