@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["installed"]
 
-_TALKING = ("services.matcher.adapters.", "services.notifier.adapters.")
+_TALKING = ("services.ingest.adapters.", "services.matcher.adapters.", "services.notifier.adapters.")
 
 
 class _StoryLog:
