@@ -56,7 +56,8 @@ def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Confli
         if told is None or told.stage is Stage.RETRACTED:
             return None
         if standing is None or standing.stage is not Stage.RETRACTED:  # else it says itself what is gone
-            standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable else _why_lost(identity))
+            nobody = on.episode.view.person is None  # the fact that named somebody is gone
+            standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable or nobody else _why_lost(identity))
     elif told is None and standing.stage is Stage.RETRACTED:
         return None  # nobody was told anything that would have to be taken back
     if standing == told and identity.tier is pair.told_tier:

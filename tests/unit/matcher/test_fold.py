@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.types.common import Tier
-from contracts.types.conflict import ReviewStatus, Stage
+from contracts.types.conflict import RetractionReason, ReviewStatus, Stage
 from contracts.types.custody import (
     Booked,
     Released,
     ReleaseScheduled,
     Updated,
+    Voided,
 )
 from contracts.types.detainer import Detainer, DetainerState
 from services.matcher.domain.episode import Fact
@@ -109,6 +110,14 @@ def test_a_detainer_moved_to_another_person_is_retracted() -> None:
     somebody_else = person("Ottermole", "Vashti", "1971-12-01", sid="7777777")
     world = World().take(detainer(), fact(Booked, 0), detainer(-24, changed=1, who=somebody_else, sequence=1))
     assert world.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.RETRACTED)]
+
+
+def test_whoever_nobody_names_any_more_is_retracted_as_corrected() -> None:
+    """A release without its booking (rule 7), and the update that had named somebody is voided."""
+    named = fact(Updated, 1, person=person())
+    world = World().take(detainer(), named, fact(Released, 5), fact(Voided, 6, voids_event=named.event_id))
+    assert world.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.RELEASED), (3, Stage.RETRACTED)]
+    assert world.conflicts[-1].retraction is RetractionReason.CUSTODY_CORRECTED
 
 
 # -- G2: whatever the order ------------------------------------------------------------------------------------------
