@@ -11,12 +11,12 @@ from contracts.ids import episode_id
 from tests.simulation.loop import Process
 from tests.simulation.matcher import CUSTODY_TOPIC, Matcher
 from tests.simulation.net import Server
-from tests.simulation.service import Service
+from tests.simulation.service import Service, is_stormy
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Faults", "is_stormy"]
+__all__ = ["Faults"]
 
 POISON: Final[tuple[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]], ...]] = (
     (b"x", b"\xff\xfe not json", ()),
@@ -36,11 +36,6 @@ POISON: Final[tuple[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], .
         ),
     ),
 )
-
-
-def is_stormy(seed: int) -> bool:
-    """Every fourth history has many faults."""
-    return seed % 4 == 3
 
 
 class Faults:

@@ -36,9 +36,9 @@ from services.platform.kafka.outlets import OutRecord
 from services.platform.kafka.rejects import unreadable
 from tests.simulation import patches
 from tests.simulation.clients import Consumer, Producer
-from tests.simulation.faults import is_stormy
 from tests.simulation.loop import current_process
 from tests.simulation.runs import Outcome, play
+from tests.simulation.service import is_stormy
 
 __all__ = ["MUTATIONS", "Mutation", "hunt", "table"]
 
@@ -252,7 +252,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation("a restored lane begins one event too far", _replacing(Ownership, "_resume", _one_too_far)),
     Mutation("detainers are not judged after a restore", _replacing(DetainerBook, "since", lambda *_: [])),
-    Mutation("decisions are not judged after a restore", _replacing(DecisionBook, "since", lambda *_: []), 400),
+    Mutation("decisions are not judged after a restore", _replacing(DecisionBook, "since", lambda *_: []), 1000),
     Mutation("what was told is not restored", _replacing(changelog, "load_episode", _no_pairs)),
     Mutation("timers never run out", _replacing(Timers, "next", lambda _: None)),
     Mutation("an unreadable record is not kept", _replacing(transaction, "unreadable", _elsewhere)),

@@ -17,10 +17,15 @@ from tests.simulation.loop import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Service"]
+__all__ = ["Service", "is_stormy"]
 
 _TROUBLE: Final = (KafkaError, Unavailable, NotTaken, InDoubt, OSError, TimeoutError)
 """What a process may end with: a broker or a database that was away for too long. Its supervisor starts it again."""
+
+
+def is_stormy(seed: int) -> bool:
+    """Every fourth history has many faults."""
+    return seed % 4 == 3
 
 
 class Service:

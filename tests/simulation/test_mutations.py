@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.faults import is_stormy
 from tests.simulation.mutations import MUTATIONS, Mutation, hunt
 from tests.simulation.runs import play
+from tests.simulation.service import is_stormy
 
 SOON = [m for m in MUTATIONS if m.within <= 60]
 
