@@ -145,6 +145,8 @@ class MatcherService:
         """All that was there at the start. Detainers are indexed in a thread: millions outlast a heartbeat."""
         for topic in (self._registry.topic, *self._wholes):
             await topic.caught_up()
+        for whole, topic in zip(self._ownership.wholes, self._wholes, strict=True):
+            self._ownership.began(whole.name, await topic.positions())
         detainers = self._ground.detainers
         await asyncio.to_thread(detainers.build, detainers.collected())
         detainers.finish()

@@ -64,7 +64,8 @@ class Lane:
     store: where the partition's state is kept. clock: what time it is.
     partition, partitions: which one it is of how many.
     ground: what it judges by. wholes: the topics that bring changes of it.
-    ground_ready: returns once the ground holds all that was there when this instance started.
+    ground_ready: returns once the ground holds all that was there when this instance started, and all up to a
+        `Progress.seen`: another owner may have read on, and judging by older detainers would undo what it told.
     ground_position: name of a broadcast -> partition -> next offset that is not in its book yet.
     custody_end: the end offset of the partition of custody.events.v1. custody_read: whether all before such an offset
         has been offered. Both raise Unavailable.
@@ -81,7 +82,7 @@ class Lane:
         *,
         store: StateLog,
         clock: Clock,
-        ground_ready: Callable[[], Awaitable[None]],
+        ground_ready: Callable[[Mapping[str, Mapping[str, int]]], Awaitable[None]],
         ground_position: Callable[[], dict[str, dict[int, int]]],
         on_restored: Callable[[int, int], None],
         on_restoring: Callable[[int], None],
@@ -201,7 +202,7 @@ class Lane:
     async def _restore(self, writer: Writer) -> None:
         started = self._clock.elapsed()
         self._on_restoring(self.partition)
-        await self._ground_ready()
+        await self._ground_ready({})
         await writer.start()
         if self._parked is not None and self._clean:
             self._state, self.progress, start = self._parked.state, self._parked.progress, self._parked.state_offset
@@ -217,6 +218,7 @@ class Lane:
         self.progress = load(self._state, newest, self.progress)
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition))
         self._clean = True
+        await self._ground_ready(self.progress.seen)
         self._room.set()
         # A state that was parked has timers of before: what another instance judged meanwhile, and found to change
         # nothing that is written, may have moved them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -63,6 +63,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._parked: dict[int, Parked] = {}
         self._taken: dict[int, int] = {}
         self._in_hand = False
+        self._advanced = asyncio.Event()
+        self._floor: dict[str, Mapping[int, int]] = {}
         self._position: dict[str, dict[int, int]] = {whole.name: {} for whole in self.wholes}
         self.assigned = False
 
@@ -105,7 +107,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.wholes,
                 store=self._store,
                 clock=self._clock,
-                ground_ready=self._ground_ready,
+                ground_ready=self._ground_reaches,
                 ground_position=lambda: {name: dict(position) for name, position in self._position.items()},
                 on_restored=self._resume,
                 on_restoring=self._pause,
@@ -190,6 +192,22 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.seek(tp, offset)
             consumer.resume(tp)
 
+    async def _ground_reaches(self, seen: Mapping[str, Mapping[str, int]]) -> None:
+        """Return once the ground is read as far as at the start, and up to `seen`."""
+        await self._ground_ready()
+        while not all(self._has_read(name, int(p), to) for name, offsets in seen.items() for p, to in offsets.items()):
+            self._advanced.clear()
+            await self._advanced.wait()
+
+    def _has_read(self, name: str, partition: int, to: int) -> bool:
+        """By records, since `seen` counts in them; or by where the reader began, if all before has been deleted."""
+        floor = self._floor.get(name, {})
+        return max(self._position.get(name, {}).get(partition, 0), floor.get(partition, 0)) >= to
+
+    def began(self, name: str, positions: Mapping[int, int]) -> None:
+        """Where the reader of a broadcast stood once all that was there at the start had been taken in."""
+        self._floor[name] = dict(positions)
+
     # -- what every instance reads whole ---------------------------------------------------------------------------
 
     async def broadcast(self, whole: Broadcast, records: Records) -> None:
@@ -206,6 +224,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             if key is not None:
                 changed[key] = None
         self._position[whole.name].update(positions)
+        self._advanced.set()
         DETAINERS.set(len(self._ground.detainers))
         for lane in self._lanes.values():
             lane.offer_changes(whole.name, list(changed), positions)

@@ -153,6 +153,11 @@ class Episode:
         self._discarded, self._view = discarded, None
         return True
 
+    def view_without(self, unwanted: Callable[[Fact], bool]) -> EpisodeView:
+        """What the facts add up to if those that `unwanted` names are left out too."""
+        left_out = {fact.id for fact in self._facts.values() if unwanted(fact)}
+        return _view(self._facts, self._discarded | left_out)
+
     @property
     def view(self) -> EpisodeView:
         if self._view is None:

@@ -14,7 +14,6 @@ from typing import Final
 from msgspec import Struct
 
 from contracts.types.conflict import Cause, Conflict, Review, Stage
-from contracts.types.custody import Released
 from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker, FeedStatus
 from services.matcher.domain.episode import Episode, EpisodeView
@@ -30,7 +29,7 @@ from services.matcher.domain.inputs import (
     Tick,
 )
 from services.matcher.domain.partition import BEGINNING, Pair, PartitionState
-from services.matcher.domain.stages import OPEN, Standing, derive
+from services.matcher.domain.stages import OPEN, Standing, Verdict, derive
 from services.matcher.domain.steward import FeedOutputs, feed_counted, feed_timer
 from services.matcher.domain.telling import Occasion, next_conflict, next_review
 
@@ -209,12 +208,11 @@ def _judge(
     if entry is None:
         return
     pair = state.pairs[episode.id][detainer_id]
-    ground = state.ground
-    verdict = derive(episode.view, entry.detainer, ground.terms, ground.places.zone(episode.facility), state.clock)
+    verdict = _derive(state, episode.view, episode.facility, entry.detainer)
     state.timers.set((episode.id, detainer_id), verdict.again_at)
-    if _is_held(state, episode.view, episode.facility, verdict.standing):
+    if _is_held(state, episode, entry.detainer, verdict.standing):
         return
-    decisions = ground.decisions.on(detainer_id, episode.id)
+    decisions = state.ground.decisions.on(detainer_id, episode.id)
     decision = decisions.get(evidence_id(pair.identity)) if decisions else None
     on = Occasion(episode, entry.detainer, decision, cause, now)
     conflict = next_conflict(pair, verdict.standing, on)
@@ -227,14 +225,20 @@ def _judge(
         out.changed.add(episode.id)
 
 
-def _is_held(state: PartitionState, view: EpisodeView, facility: str, standing: Standing | None) -> bool:
-    """Whether what there is to say rests on a release that a breaker stopped (rule 19). A retraction never does."""
-    ended = view.ended
-    if not isinstance(ended, Released) or view.ended_accepted_at is None:
-        return False
+def _is_held(state: PartitionState, episode: Episode, detainer: Detainer, standing: Standing | None) -> bool:
+    """Whether what there is to say rests on a release that a breaker stopped (rule 19): without it, it would be another
+    stage. A retraction never rests on one."""
     if standing is not None and standing.stage is Stage.RETRACTED:
         return False
-    return state.ground.breakers.holds(facility, ended.occurred_at, view.ended_accepted_at)
+    if not state.ground.breakers.open(episode.facility) or not any(map(state.is_held, episode.facts)):
+        return False
+    without = _derive(state, episode.view_without(state.is_held), episode.facility, detainer).standing
+    return (without and without.stage) is not (standing and standing.stage)
+
+
+def _derive(state: PartitionState, view: EpisodeView, facility: str, detainer: Detainer) -> Verdict:
+    ground = state.ground
+    return derive(view, detainer, ground.terms, ground.places.zone(facility), state.clock)
 
 
 def _add(out: Outputs, feed: FeedOutputs) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from contracts.types.common import Tier
 from contracts.types.conflict import Identity, ReviewStatus
 from contracts.types.custody import Released
-from contracts.types.feed import Breaker
+from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
 from services.matcher.domain.episode import Episode, Fact
 from services.matcher.domain.feeds.book import steward
@@ -134,17 +134,19 @@ class PartitionState:
 
     def apply_breakers(self, episode: Episode) -> bool:
         """Leave releases that an operator discarded out of account (rule 19); True if that changes the episode."""
-        breakers = self.ground.breakers
-        if not breakers.of(episode.facility):
+        if not self.ground.breakers.of(episode.facility):
             return False
+        return episode.discard(lambda fact: self._ruled(fact) is BreakerState.DISCARDED)
 
-        def discarded(fact: Fact) -> bool:
-            event = fact.event
-            return isinstance(event, Released) and breakers.discards(
-                episode.facility, event.occurred_at, fact.accepted_at
-            )
+    def is_held(self, fact: Fact) -> bool:
+        """Whether the fact is a release that waits for an operator."""
+        return self._ruled(fact) is BreakerState.TRIPPED
 
-        return episode.discard(discarded)
+    def _ruled(self, fact: Fact) -> BreakerState | None:
+        event = fact.event
+        if not isinstance(event, Released):
+            return None
+        return self.ground.breakers.ruling(event.facility, event.occurred_at, fact.accepted_at)
 
     def _unlink(self, episode_id: str) -> None:
         for detainer_id in self.pairs.pop(episode_id, {}):

@@ -15,9 +15,9 @@ from deploy.demo.world.generate import World
 from services.ingest.domain.detainers import decide, id_of
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import evolve
-from services.matcher.domain.inputs import CustodyInput, DetainerInput
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.inputs import CustodyInput, DetainerInput
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
 from services.notifier.domain.planning import ENDING, plan

@@ -170,6 +170,17 @@ def test_a_detainer_that_is_lifted_meanwhile_is_retracted_at_once() -> None:
     assert jail.conflicts[-1].retraction is RetractionReason.DETAINER_LIFTED
 
 
+def test_the_agency_that_has_the_person_does_not_wait() -> None:
+    """Custody assumed closes the conflict, whoever released whom; the others wait on."""
+    jail = Facility().release(range(PEOPLE), 10)
+    held = detainer(reference="D-36", who=_who(36))
+    assumed = msgspec.structs.replace(held, state=DetainerState.CUSTODY_ASSUMED, occurred_at=at(11), ended_at=at(11))
+    jail.ground.detainers.put(assumed, 0, 1000)
+    jail.evolve(36 % PARTITIONS, DetainerInput(assumed.detainer_id))
+    assert jail.stages()["B-36"] is Stage.CLOSED
+    assert jail.stages()["B-32"] is Stage.IN_CUSTODY
+
+
 def test_a_feed_that_catches_up_after_an_outage_is_no_mass_release() -> None:
     """Ten days of releases, all heard of within a minute."""
     jail = Facility()

@@ -82,7 +82,7 @@ def lane(store: KafkaStateLog | None = None, **settings: float) -> Lane:
     """A lane that serves, with one episode in it."""
     ground = Ground(ENGINE)
 
-    async def ready() -> None:
+    async def ready(_seen: object) -> None:
         pass
 
     async def end(_partition: int) -> int:
