@@ -70,12 +70,7 @@ def conflict_record(conflict: Conflict) -> OutRecord:
         time=conflict.decided_at,
         accepted_at=conflict.cause.accepted_at,
     )
-    return OutRecord(
-        CONFLICTS_TOPIC,
-        conflict.detainer.detainer_id.encode(),
-        _encoder.encode(conflict),
-        encode_headers(attributes),
-    )
+    return _record(CONFLICTS_TOPIC, conflict.detainer.detainer_id, conflict, attributes)
 
 
 def review_record(review: Review) -> OutRecord:
@@ -86,29 +81,24 @@ def review_record(review: Review) -> OutRecord:
         time=review.decided_at,
         accepted_at=review.cause.accepted_at,
     )
-    return OutRecord(REVIEWS_TOPIC, review.review_id.encode(), _encoder.encode(review), encode_headers(attributes))
+    return _record(REVIEWS_TOPIC, review.review_id, review, attributes)
 
 
 def breaker_record(breaker: Breaker) -> OutRecord:
-    attributes = Attributes(
-        id=f"{breaker.breaker_id}.{breaker.state}",
-        source=SOURCE,
-        type=f"sallyport.breaker.{breaker.state}.v1",
-        time=breaker.tripped_at,
-        accepted_at=breaker.tripped_at,
-    )
-    return OutRecord(BREAKERS_TOPIC, breaker.breaker_id.encode(), _encoder.encode(breaker), encode_headers(attributes))
+    name, at = f"{breaker.breaker_id}.{breaker.state}", breaker.tripped_at
+    attributes = Attributes(name, SOURCE, f"sallyport.breaker.{breaker.state}.v1", at, at)
+    return _record(BREAKERS_TOPIC, breaker.breaker_id, breaker, attributes)
 
 
 def feed_record(status: FeedStatus) -> OutRecord:
-    attributes = Attributes(
-        id=f"{status.facility}.{status.at.isoformat()}",
-        source=SOURCE,
-        type=f"sallyport.feed.{status.state}.v1",
-        time=status.at,
-        accepted_at=status.at,
+    name, at = f"{status.facility}.{status.at.isoformat()}", status.at
+    return _record(
+        FEEDS_TOPIC, status.facility, status, Attributes(name, SOURCE, f"sallyport.feed.{status.state}.v1", at, at)
     )
-    return OutRecord(FEEDS_TOPIC, status.facility.encode(), _encoder.encode(status), encode_headers(attributes))
+
+
+def _record(topic: str, key: str, value: object, attributes: Attributes) -> OutRecord:
+    return OutRecord(topic, key.encode(), _encoder.encode(value), encode_headers(attributes))
 
 
 def tally_record(tally: Tally, partition: int) -> OutRecord:

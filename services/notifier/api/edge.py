@@ -16,9 +16,26 @@ from services.platform.http.edge import Handler, read_body
 from services.platform.http.problems import problem
 from services.platform.registry import RegistryTable
 
-__all__ = ["MAX_LIMIT", "Desk", "limit_of", "not_found", "one_of"]
+__all__ = ["PAGING", "Desk", "limit_of", "not_found", "one_of", "page_of"]
 
-MAX_LIMIT: Final = 200
+_MAX_LIMIT: Final = 200
+PAGING: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "limit": ({"type": "integer", "minimum": 1, "maximum": _MAX_LIMIT, "default": 50}, "Most on a page."),
+    "cursor": ({"type": "string"}, "next_cursor of the page before."),
+}
+"""Query parameters of whatever comes in pages."""
+
+
+def page_of(name: str, item: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a page: items under `name`, and the cursor of the next."""
+    return {
+        "type": "object",
+        "required": [name, "next_cursor"],
+        "properties": {
+            name: {"type": "array", "items": item},
+            "next_cursor": {"type": ["string", "null"], "description": "For the next page; null on the last."},
+        },
+    }
 
 
 class Desk:
@@ -89,6 +106,6 @@ def one_of(name: str, value: str | None, allowed: Sequence[str]) -> str | None:
 
 def limit_of(value: str) -> int:
     """How many a page is to hold. Raises ContractViolation."""
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= MAX_LIMIT:
-        raise ContractViolation("parameter_invalid", f"a whole number from 1 to {MAX_LIMIT}", "limit")
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= _MAX_LIMIT:
+        raise ContractViolation("parameter_invalid", f"a whole number from 1 to {_MAX_LIMIT}", "limit")
     return int(value)

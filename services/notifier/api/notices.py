@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from contracts.types.conflict import Stage
 from contracts.types.notice import NoticeStatus
 from services.notifier.adapters.postgres import notices as store
-from services.notifier.api.edge import MAX_LIMIT, Desk, limit_of, not_found, one_of
+from services.notifier.api.edge import PAGING, Desk, limit_of, not_found, one_of, page_of
 from services.platform.errors import ContractViolation
 from services.platform.http.edge import Route
 from services.platform.http.problems import json_response, problem
@@ -96,14 +96,7 @@ class Notices:
 
     def routes(self) -> list[Route]:
         guarded = self._desk.guarded
-        page = {
-            "type": "object",
-            "required": ["notices", "next_cursor"],
-            "properties": {
-                "notices": {"type": "array", "items": _NOTICE},
-                "next_cursor": {"type": ["string", "null"], "description": "For the next page; null on the last."},
-            },
-        }
+        page = page_of("notices", _NOTICE)
         return [
             Route(
                 "GET",
@@ -114,11 +107,7 @@ class Notices:
                     "status": ({"type": "string", "enum": [str(s) for s in NoticeStatus]}, "Only these."),
                     "stage": ({"type": "string", "enum": [str(s) for s in Stage]}, "Only these."),
                     "since": ({"type": "string", "format": "date-time"}, "Made at this time or later."),
-                    "limit": (
-                        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50},
-                        "Most on a page.",
-                    ),
-                    "cursor": ({"type": "string"}, "next_cursor of the page before."),
+                    **PAGING,
                 },
                 responses={200: ("A page.", page), 422: ("A parameter is wrong.", None), **_ERRORS},
             ),

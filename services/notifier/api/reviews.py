@@ -12,7 +12,7 @@ from services.notifier.adapters.decisions import Decisions
 from services.notifier.adapters.postgres import decisions as decided
 from services.notifier.adapters.postgres import reviews as store
 from services.notifier.adapters.postgres.decisions import Asked, Recorded, ReviewChanged, ReviewClosed
-from services.notifier.api.edge import MAX_LIMIT, Desk, limit_of, not_found, one_of
+from services.notifier.api.edge import PAGING, Desk, limit_of, not_found, one_of, page_of
 from services.platform.http.edge import Route
 from services.platform.http.problems import json_response, problem
 
@@ -112,14 +112,7 @@ class Reviews:
 
     def routes(self) -> list[Route]:
         guarded = self._desk.guarded
-        page = {
-            "type": "object",
-            "required": ["reviews", "next_cursor"],
-            "properties": {
-                "reviews": {"type": "array", "items": _LINE},
-                "next_cursor": {"type": ["string", "null"], "description": "For the next page; null on the last."},
-            },
-        }
+        page = page_of("reviews", _LINE)
         return [
             Route(
                 "GET",
@@ -128,11 +121,7 @@ class Reviews:
                 "Reviews, the oldest first; nothing of the person.",
                 query={
                     "status": ({"type": "string", "enum": _STATUSES}, "Only these."),
-                    "limit": (
-                        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50},
-                        "Most on a page.",
-                    ),
-                    "cursor": ({"type": "string"}, "next_cursor of the page before."),
+                    **PAGING,
                 },
                 responses={200: ("A page.", page), 422: ("A parameter is wrong.", None), **_ERRORS},
             ),
