@@ -14,6 +14,7 @@ __all__ = [
     "CONFLICTS",
     "DETAINERS",
     "EPISODES",
+    "HELD",
     "IDENTITY_CANDIDATES",
     "IDENTITY_NOBODY",
     "IDENTITY_SEARCH",
@@ -44,6 +45,9 @@ RESTORE: Final = Histogram(
     "sallyport_matcher_restore_seconds", "Bringing back one partition's state.", buckets=AGE_BUCKETS_S
 )
 EPISODES: Final = Gauge("sallyport_matcher_episodes", "Custody episodes held.", ["partition"])
+HELD: Final = Gauge(
+    "sallyport_matcher_conflicts_held", "Conflicts whose next version waits for an operator (rule 19).", ["partition"]
+)
 DETAINERS: Final = Gauge("sallyport_matcher_detainers", "Detainers held.")
 IDENTITY_SEARCH: Final = Histogram(
     "sallyport_matcher_identity_search_seconds",

@@ -181,6 +181,12 @@ def _breakers(system: System) -> list[Breaker]:
     return [msgspec.json.decode(record.value or b"", type=Breaker) for record in records]
 
 
+def _held(system: System) -> float:
+    """How many conflicts wait, by the matcher's own account."""
+    lines = system.matcher.get("/metrics")[1].splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("sallyport_matcher_conflicts_held{"))
+
+
 def _released(system: System) -> int:
     return sum(stage is Stage.RELEASED for stage in _stages(system).values())
 
@@ -192,6 +198,7 @@ def test_an_operator_decides_on_a_mass_release(system: System, decision: str) ->
     assert tripped.state is BreakerState.TRIPPED
     assert tripped.population == PEOPLE
     assert _released(system) <= 12, "what came after it tripped waits"
+    assert wait_until(lambda: _held(system) == PEOPLE - _released(system), seconds=30), (_held(system), _stages(system))
     listed = system.group.run(["breaker", "list"], system.stack.environ())
     assert JAIL in listed
 

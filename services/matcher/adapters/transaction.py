@@ -39,7 +39,7 @@ from services.matcher.domain.inputs import (
     Tick,
 )
 from services.matcher.domain.partition import PartitionState
-from services.matcher.metrics import AGE, BREAKERS, CONFLICTS, EPISODES, INPUTS, REVIEWS, SILENT, TRANSACTION
+from services.matcher.metrics import AGE, BREAKERS, CONFLICTS, EPISODES, HELD, INPUTS, REVIEWS, SILENT, TRANSACTION
 from services.platform.errors import ContractViolation
 from services.platform.kafka.outlets import OutRecord
 from services.platform.kafka.rejects import unreadable
@@ -126,6 +126,7 @@ class Transaction:
         """Count what is visible now, and log what an operator has to hear of."""
         TRANSACTION.observe(seconds)
         EPISODES.labels(str(self._partition)).set(len(self._state.episodes))
+        HELD.labels(str(self._partition)).set(len(self._state.held))
         for kind, count in self._inputs.items():
             INPUTS.labels(kind).inc(count)
         for reason, count in self._rejects.items():

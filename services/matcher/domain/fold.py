@@ -31,7 +31,7 @@ from services.matcher.domain.inputs import (
 from services.matcher.domain.partition import BEGINNING, Pair, PartitionState
 from services.matcher.domain.stages import OPEN, Standing, Verdict, derive
 from services.matcher.domain.steward import FeedOutputs, feed_counted, feed_timer
-from services.matcher.domain.telling import Occasion, next_conflict, next_review
+from services.matcher.domain.telling import Occasion, news, next_conflict, next_review
 
 __all__ = ["EPISODE_CLOSED", "Outputs", "evolve"]
 
@@ -209,12 +209,16 @@ def _judge(
         return
     pair = state.pairs[episode.id][detainer_id]
     verdict = _derive(state, episode.view, episode.facility, entry.detainer)
-    state.timers.set((episode.id, detainer_id), verdict.again_at)
-    if _is_held(state, episode, entry.detainer, verdict.standing):
-        return
+    key = (episode.id, detainer_id)
+    state.timers.set(key, verdict.again_at)
     decisions = state.ground.decisions.on(detainer_id, episode.id)
     decision = decisions.get(evidence_id(pair.identity)) if decisions else None
     on = Occasion(episode, entry.detainer, decision, cause, now)
+    state.held.discard(key)
+    if _is_held(state, episode, entry.detainer, verdict.standing):
+        if news(pair, verdict.standing, on) is not None:
+            state.held.add(key)
+        return
     conflict = next_conflict(pair, verdict.standing, on)
     review = next_review(pair, verdict.standing, on)
     if conflict is not None:

@@ -62,6 +62,7 @@ class PartitionState:
     clock: the latest time that an input was judged at; never goes back, whoever owns the partition.
     began: when this owner judged its first input.
     put_away: episodes that were let go (docs/lifecycle.md, "Put away"), and when.
+    held: pairs whose next conflict version waits for an operator (rule 19).
     tallies: what the partition counts of each facility. watched, tripped: what it does as a steward (`steward`).
     """
 
@@ -77,6 +78,7 @@ class PartitionState:
         self.episodes: dict[str, Episode] = {}
         self.pairs: dict[str, dict[str, Pair]] = {}
         self.put_away: dict[str, datetime] = {}
+        self.held: set[tuple[str, str]] = set()
         self.timers = Timers()
         self._index = ground.engine.new_index()
         self._indexed: dict[str, Person] = {}
@@ -151,6 +153,7 @@ class PartitionState:
     def _unlink(self, episode_id: str) -> None:
         for detainer_id in self.pairs.pop(episode_id, {}):
             self._by_detainer[detainer_id].discard(episode_id)
+            self.held.discard((episode_id, detainer_id))
 
     def search(self, person: Prepared) -> Iterable[Candidate]:
         """Episodes of this partition that may be of this person."""

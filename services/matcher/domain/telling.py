@@ -34,7 +34,7 @@ from services.matcher.domain.hits import evidence_id
 from services.matcher.domain.partition import Pair
 from services.matcher.domain.stages import NOTIFIABLE, Standing, retracted
 
-__all__ = ["Occasion", "next_conflict", "next_review"]
+__all__ = ["Occasion", "news", "next_conflict", "next_review"]
 
 
 class Occasion(Struct, frozen=True):
@@ -47,8 +47,8 @@ class Occasion(Struct, frozen=True):
     now: datetime
 
 
-def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Conflict | None:
-    """The next version of the pair's conflict, where there is one; `pair` then has it as told."""
+def news(pair: Pair, standing: Standing | None, on: Occasion) -> tuple[Standing, Identity] | None:
+    """What the next version of the pair's conflict would say; None if there is nothing new to say."""
     told = pair.told
     identity = _decided(pair.identity, on.decision)
     tellable = identity.tier in NOTIFIABLE and identity.reviewed is not Decision.REJECT
@@ -60,8 +60,16 @@ def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Confli
             standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable or nobody else _why_lost(identity))
     elif told is None and standing.stage is Stage.RETRACTED:
         return None  # nobody was told anything that would have to be taken back
-    if standing == told and identity.tier is pair.told_tier:
+    return None if standing == told and identity.tier is pair.told_tier else (standing, identity)
+
+
+def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Conflict | None:
+    """The next version of the pair's conflict, where there is one; `pair` then has it as told."""
+    said = news(pair, standing, on)
+    if said is None:
         return None
+    told = pair.told
+    standing, identity = said
     pair.version += 1
     pair.told, pair.told_tier = standing, identity.tier
     return Conflict(

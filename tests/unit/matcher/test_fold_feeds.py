@@ -128,7 +128,7 @@ def test_an_ordinary_day_stops_nobody() -> None:
 
 
 def test_a_mass_release_waits_for_an_operator() -> None:
-    jail = Facility().release([*SOME, *range(20, PEOPLE), *DETAINED], 10)
+    jail = Facility().release([*SOME, *range(20, PEOPLE), *range(0, 20, 4)], 10)
     assert [(b.facility, b.state) for b in jail.breakers] == [(FACILITY, BreakerState.TRIPPED)]
     (breaker,) = jail.breakers
     assert breaker.releases == 11, "a quarter of forty may leave, the next one is too many"
@@ -137,12 +137,14 @@ def test_a_mass_release_waits_for_an_operator() -> None:
     told = jail.told_released()
     assert told < len(DETAINED), "what came before it tripped is told, what came after waits"
     assert jail.pass_time(300).told_released() == told
+    assert sum(len(state.held) for state in jail.states) == len(DETAINED) - told
 
 
 def test_released_by_the_operator_all_is_told() -> None:
     jail = Facility().release(range(PEOPLE), 10).decide(BreakerState.RELEASED, 12)
     assert jail.stages() == {f"B-{number}": Stage.RELEASED for number in DETAINED}
     assert len(jail.breakers) == 1, "the same releases do not trip again"
+    assert not any(state.held for state in jail.states)
     assert len([c for c in jail.conflicts if c.stage is Stage.RELEASED]) == len(DETAINED), "and none is told twice"
 
 
