@@ -18,7 +18,7 @@ from contracts.types.custody import Booked, CustodyEvent, Released
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName, Sex
 
-__all__ = ["PEER_LEFT", "PEER_RIGHT", "produce"]
+__all__ = ["PEER_LEFT", "PEER_RIGHT", "draw_person", "produce"]
 
 PEER_LEFT, PEER_RIGHT = "bench.custody.by-sid", "bench.detainers.by-sid"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,7 +30,8 @@ def _name(rng: random.Random) -> str:
     return f"{rng.choice(_ONSETS)}{rng.choice(_ENDS)}{rng.choice(['', 's', 'ton', 'wick', 'ley'])}"
 
 
-def _person(rng: random.Random, number: int) -> Person:
+def draw_person(rng: random.Random, number: int) -> Person:
+    """Somebody with a name and a birth date of their own; number: of their SID."""
     born = f"{rng.randint(1950, 2005)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     return Person(
         names=[PersonName(surname=_name(rng), given=_name(rng))],
@@ -49,7 +50,7 @@ def _detainer(rng: random.Random, number: int) -> Detainer:
         type=DetainerType.OUT_OF_STATE_WARRANT,
         intent=Intent.HOLD,
         state=DetainerState.ACTIVE,
-        person=_person(rng, number),
+        person=draw_person(rng, number),
         lodged_at=START,
         occurred_at=START,
         accepted_at=START,
@@ -74,7 +75,7 @@ async def produce(bootstrap: str, detainers: int, events: int, strangers: float 
     for number in range(events // 2):
         known = rng.random() >= strangers
         hits += 2 * known
-        person = rng.choice(people) if known else _person(rng, detainers + number)
+        person = rng.choice(people) if known else draw_person(rng, detainers + number)
         booking = f"BK{number}"
         when = START + timedelta(seconds=number + 1)
         pair: list[CustodyEvent] = [

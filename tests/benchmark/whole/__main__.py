@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from deploy.demo.processes import ServiceProcess
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
 from services.platform.settings import PlatformSettings
+from tests.benchmark.matcher.load import draw_person
 from tests.benchmark.notifier.__main__ import script
 from tests.benchmark.notifier.rig import AGENCIES, Rig, conflict, rig, send
 from tests.benchmark.report import Report, percentile
@@ -31,11 +33,10 @@ AGENCY, FACILITY, SOURCE, FAST = AGENCIES[0], "BENCHJAIL", "bench-jms", "/fast"
 
 
 def _person(number: int, run: str) -> dict[str, Any]:
-    return {
-        "names": [{"surname": "Thistlewick", "given": f"Perrin{number}"}],
-        "birth_dates": ["1979-11-23"],
-        "identifiers": [{"kind": "sid", "value": f"{run}{number:06}", "issuer": "CT"}],
-    }
+    """The same person in the detainer and in the booking; no two of a run are alike, so that each has one conflict."""
+    person: dict[str, Any] = msgspec.to_builtins(draw_person(random.Random(f"{run}{number}"), number))
+    person["identifiers"][0]["value"] = f"{run}{number:06}"
+    return person
 
 
 async def _lodge(ingest: ServiceProcess, key: str, count: int, run: str) -> None:
