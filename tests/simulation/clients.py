@@ -30,6 +30,7 @@ class Producer:
         self._id = transactional_id
         self._epoch = -1
         self._batches: dict[Key, list[tuple[Any, asyncio.Future[Any]]]] = {}
+        self._sending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Waits for as long as it takes; whoever calls it has a deadline."""
@@ -43,10 +44,12 @@ class Producer:
                 await asyncio.sleep(_BACKOFF_S)
 
     async def stop(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
         await asyncio.sleep(0)
 
     async def begin_transaction(self) -> None:
-        self._batches = {}
+        await self.flush()
 
     async def send(
         self,
@@ -61,6 +64,8 @@ class Producer:
             partition = partition_of(key or b"", self._broker.partitions[topic])
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._batches.setdefault((topic, partition), []).append(((key, value, headers), future))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
         return future
 
     async def commit_transaction(self) -> None:
@@ -68,13 +73,26 @@ class Producer:
         await self._retried(self._broker.end_transaction, self._id, self._epoch, True)
 
     async def flush(self) -> None:
-        """What was sent goes out, partition by partition."""
-        batches, self._batches = self._batches, {}
-        for key in self._broker.rng.sample(sorted(batches), len(batches)):
-            records = [record for record, _ in batches[key]]
-            first = await self._retried(self._broker.append, key, records, self._id, self._epoch)
-            for index, (_, future) in enumerate(batches[key]):
-                future.set_result(_Metadata(first + index))
+        """Return once all that was sent is acknowledged, or given up."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
+
+    async def _send(self) -> None:
+        """What was sent goes out, partition by partition. As with aiokafka, a batch that is given up fails its records
+        and nothing else: a commit goes on without them."""
+        while self._batches:
+            batches, self._batches = self._batches, {}
+            for key in self._broker.rng.sample(sorted(batches), len(batches)):
+                records = [record for record, _ in batches[key]]
+                try:
+                    first = await self._retried(self._broker.append, key, records, self._id, self._epoch)
+                except KafkaError as error:
+                    for _, future in batches[key]:
+                        future.set_exception(error)
+                        future.exception()  # whoever does not ask is not told
+                else:
+                    for index, (_, future) in enumerate(batches[key]):
+                        future.set_result(_Metadata(first + index))
 
     async def _retried(self, serve: Callable[..., Any], *args: Any) -> Any:
         while True:

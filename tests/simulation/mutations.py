@@ -92,6 +92,18 @@ async def _alone(self: Any, outputs: Sequence[OutRecord]) -> None:
     await self._producer.commit_transaction()
 
 
+async def _commits_unseen(self: Any, records: Sequence[OutRecord]) -> int:
+    """As it was: of what was sent, only the last record of the state was asked after, and that behind the commit."""
+    producer, last = self._producer, None
+    await producer.begin_transaction()
+    for r in records:
+        sent = await producer.send(r.topic, key=r.key, value=r.value, headers=r.headers, partition=r.partition)
+        last = sent if r.topic == changelog.STATE_TOPIC else last
+    await producer.commit_transaction()
+    assert last is not None
+    return int((await last).offset) + 1
+
+
 _PARK: Final = Lane.park
 
 
@@ -240,6 +252,7 @@ _JUDGE: Final = judge
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("progress is committed before the outputs", _replacing(PartitionWriter, "_publish", _progress_first)),
     Mutation("outputs are committed before the progress", _replacing(PartitionWriter, "_publish", _outputs_first)),
+    Mutation("a commit does not wait for what it commits", _replacing(PartitionWriter, "_publish", _commits_unseen)),
     Mutation("what is in hand at a revoke counts as done", _replacing(Lane, "park", _in_hand_is_done), 400),
     Mutation("a transactional id for each instance", _replacing(KafkaStateLog, "writer", _id_of_an_instance)),
     Mutation("a new holder fences nobody", _replacing(Producer, "start", _starts_nothing)),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import RecordMetadata
 
 from services.matcher.adapters.changelog import STATE_TOPIC
 from services.platform.errors import BrokerUnavailable, Fenced
@@ -20,6 +21,9 @@ from services.platform.kafka.outlets import OutRecord
 from services.platform.settings import PlatformSettings
 
 __all__ = ["KafkaStateLog", "PartitionWriter", "StateLog", "Writer"]
+
+
+_CLOSE_S: Final = 1.0
 
 
 class Writer(Protocol):
@@ -84,7 +88,12 @@ class PartitionWriter:
             raise BrokerUnavailable("the partition's writer cannot start") from error
 
     async def stop(self) -> None:
-        await self._producer.stop()
+        try:
+            await asyncio.wait_for(self._producer.stop(), _CLOSE_S)
+        except (KafkaError, OSError, TimeoutError):
+            # With the broker away aiokafka waits for what it has not sent, which must not be sent any more.
+            self._producer._sender.sender_task.cancel()
+            await self._producer.client.close()
 
     async def publish(self, records: Sequence[OutRecord]) -> int:
         try:
@@ -97,23 +106,23 @@ class PartitionWriter:
     async def _publish(self, records: Sequence[OutRecord]) -> int:
         producer = self._producer
         await producer.begin_transaction()
-        last: asyncio.Future[object] | None = None
-        for record in records:
-            future = await producer.send(
-                record.topic,
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
-                partition=record.partition,
-            )
-            if record.topic == STATE_TOPIC:
-                last = future
+        acknowledged: list[asyncio.Future[RecordMetadata]] = [
+            await producer.send(r.topic, key=r.key, value=r.value, headers=r.headers, partition=r.partition)
+            for r in records
+        ]
+        # Before the commit: a batch that aiokafka gives up (no leader for as long as a request may take) does not keep
+        # it from committing the rest, and what is written down would not be what was published (docs/adr/0017).
+        await asyncio.wait(acknowledged)
+        errors = [error for future in acknowledged if (error := future.exception()) is not None]
+        if errors:
+            raise next((error for error in errors if isinstance(error, ProducerFenced)), errors[0])
         await producer.commit_transaction()
-        if last is None:
-            raise AssertionError("a transaction without progress")
-        metadata = await last
-        offset: int = metadata.offset  # type: ignore[attr-defined]
-        return offset + 1
+        offsets: list[int] = [
+            future.result().offset
+            for record, future in zip(records, acknowledged, strict=True)
+            if record.topic == STATE_TOPIC
+        ]
+        return max(offsets) + 1
 
 
 async def _read(settings: PlatformSettings, partition: int, start: int) -> tuple[dict[bytes, bytes | None], int]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import episode_id
@@ -80,6 +81,7 @@ class Feed:
             await producer.start()
         loop = asyncio.get_running_loop()
         next_at = loop.time()
+        acknowledged: list[asyncio.Future[RecordMetadata]] = []
         try:
             for count, (booking, arrival) in enumerate(events, 1):
                 next_at = max(next_at + 1 / self._rate, loop.time() - 0.1)
@@ -87,24 +89,27 @@ class Feed:
                 if self.share >= self._limit and not await asyncio.to_thread(self._await_leave):
                     raise TimeoutError("nobody has allowed more of the stream")
                 producer = producers[int(booking.number[1:]) % _CONNECTIONS]
-                await _send(producer, booking, arrival)
+                acknowledged.append(await _send(producer, booking, arrival))
                 if count % every == 0:
                     for raw in itertools.islice(poison, 1):
-                        await producer.send("custody.events.v1", key=b"poison", value=raw)
+                        sent = await producer.send("custody.events.v1", key=b"poison", value=raw)
+                        acknowledged.append(sent)
                 self._sent = count
+            await asyncio.gather(*acknowledged)  # else it would be the feed that lost something
         finally:
             for producer in producers:
                 await producer.stop()
 
 
-async def _send(producer: AIOKafkaProducer, booking: Booking, arrival: Arrival) -> None:
+async def _send(producer: AIOKafkaProducer, booking: Booking, arrival: Arrival) -> asyncio.Future[RecordMetadata]:
     event = arrival.event
     attributes = Attributes(
         arrival.event_id, booking.place.source, "sallyport.custody.v1", event.occurred_at, datetime.now(UTC)
     )
-    await producer.send(
+    acknowledged: asyncio.Future[RecordMetadata] = await producer.send(
         "custody.events.v1",
         key=episode_id(event.facility, event.booking_number).encode(),
         value=msgspec.json.encode(event),
         headers=encode_headers(attributes),
     )
+    return acknowledged
