@@ -133,7 +133,12 @@ class MatcherService:
     async def stop(self, deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
-        await self.broker.stop()  # takes no more; leaves the group, so that others begin to restore
+        # Takes no more, and leaves the group, so that others begin to restore. With the coordinator away that may last.
+        leaving = asyncio.create_task(self.broker.stop())
+        _, late = await asyncio.wait({leaving}, timeout=deadline_s / 3)
+        for task in late:
+            log.warning("group_not_left", deadline_s=deadline_s / 3)
+            task.cancel()
         await self._ownership.finish(max(0.0, until - loop.time() - 1))
         await self._rejects.stop()
         await self.edge.stop(max(0.1, until - loop.time()))
