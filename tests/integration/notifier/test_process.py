@@ -201,8 +201,11 @@ async def test_kill_nine_loses_nothing_and_every_repeat_is_in_the_ledger(rig: Ri
 async def test_sigterm_finishes_what_is_under_way(rig: Rig) -> None:
     given = releases(2000, 40)
 
+    asked_to_end = asyncio.Event()
+
     async def slow(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.5)
+        """Answers only when the notifier has been asked to end."""
+        await asyncio.wait_for(asked_to_end.wait(), 30)
         return web.Response()
 
     rig.receiver.answers["/hook"] = slow
@@ -213,6 +216,7 @@ async def test_sigterm_finishes_what_is_under_way(rig: Rig) -> None:
 
     await eventually(under_way)
     rig.notifier.ask_to_end()
+    asked_to_end.set()
     assert await asyncio.to_thread(rig.notifier.wait_exit, 20) == 0
     assert await rig.ledger.pool.fetchval("select count(*) from deliveries where claim_id is not null") == 0
     assert {outcome for _, outcome, _, _ in await rig.ledger.attempts()} == {"delivered"}
