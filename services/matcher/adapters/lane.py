@@ -117,6 +117,7 @@ class Lane:
         self._idle = asyncio.Event()
         self._stopping = asyncio.Event()
         self._finishing = False
+        self._flushed_at = clock.elapsed()
 
     async def run(self) -> None:
         """Restore and serve until asked to stop. Broker trouble is waited out here.
@@ -254,14 +255,13 @@ class Lane:
                     await asyncio.wait_for(self._wake.wait(), self._until_timer())
                 if self._stopping.is_set():
                     return
-                if not self._wake.is_set() and not self._due() and self._is_written():
-                    continue
             await self._turn(writer)
 
-    def _is_written(self) -> bool:
-        """Whether the newest progress is durable, time left out of account."""
-        now = self._progress(self.progress.custody)
-        return (now.seen, now.model) == (self.progress.seen, self.progress.model)
+    def _is_flush_due(self, progress: Progress) -> bool:
+        """Whether it is time to write a progress that nothing else came with; time itself is left out of account."""
+        if (progress.seen, progress.model) == (self.progress.seen, self.progress.model):
+            return False
+        return self._clock.elapsed() - self._flushed_at >= self._settings.progress_flush_s
 
     def _until_timer(self) -> float:
         """Seconds to wait for something to do: until the next timer runs out, or progress should be written."""
@@ -307,9 +307,12 @@ class Lane:
             if slice_s > _BREATH_S:
                 await asyncio.sleep(0)
                 spent, slice_began = spent + slice_s, self._clock.elapsed()
-        progress = self._progress(transaction.custody)
-        self._state_offset = await writer.publish(transaction.records(progress))
-        self.progress = progress
+        records, progress = transaction.records(), self._progress(transaction.custody)
+        # What led to nothing, such as a detainer that is nobody's here, is as well judged again after a crash: that it
+        # was judged is written now and then, and not at the price of a transaction each.
+        if records or progress.custody != self.progress.custody or self._is_flush_due(progress):
+            self._state_offset = await writer.publish([*records, transaction.progress_record(progress)])
+            self.progress, self._flushed_at = progress, self._clock.elapsed()
         self._clean = True
         if len(self._inbox.events) < self._settings.inbox_limit:
             self._room.set()

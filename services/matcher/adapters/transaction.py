@@ -100,8 +100,8 @@ class Transaction:
         self._inputs[_KINDS[type(given)]] += 1
         self._outputs.append(outputs)
 
-    def records(self, progress: Progress) -> list[OutRecord]:
-        """Everything that has to become visible together, `progress` among it."""
+    def records(self) -> list[OutRecord]:
+        """Everything that has to become visible together, but for `progress_record`. To be asked once."""
         state, partition = self._state, self._partition
         out = [*self._refused]
         changed: set[str] = set()
@@ -119,8 +119,10 @@ class Transaction:
             out.append(OutRecord(STATE_TOPIC, name.encode(), encode_episode(state, name), (), partition))
         for facility in sorted(watched):
             out.append(OutRecord(STATE_TOPIC, watch_key(facility), encode_watch(state, facility), (), partition))
-        out.append(OutRecord(STATE_TOPIC, PROGRESS_KEY, encode_progress(progress), (), partition))
         return out
+
+    def progress_record(self, progress: Progress) -> OutRecord:
+        return OutRecord(STATE_TOPIC, PROGRESS_KEY, encode_progress(progress), (), self._partition)
 
     def committed(self, seconds: float, now: datetime) -> None:
         """Count what is visible now, and log what an operator has to hear of."""

@@ -148,14 +148,29 @@ async def test_a_transaction_is_closed_after_its_time() -> None:
 
 
 async def test_what_another_model_judged_comes_last_and_progress_says_when_it_is_done() -> None:
-    made, writer = lane(transaction_max_inputs=2), Recorder()
+    made, writer = lane(transaction_max_inputs=2, progress_flush_s=1e-9), Recorder()
     for number in range(3):
         evolve(made.state, CustodyInput(fact(Booked, 0), f"epi_{number}"), START)
     made._inbox.stale.extend(made.state.judged_by_others("another"))
     offer(made, detainers=0, events=2)
     while made.is_busy or made._inbox.stale:
         await made._turn(writer)
-    assert [(p.custody, p.model) for p in writer.progress] == [(2, ""), (2, ""), (2, ENGINE.model)]
+    assert [(p.custody, p.model) for p in writer.progress] == [(2, ""), (2, ENGINE.model)]
+
+
+async def test_what_leads_to_nothing_costs_no_transaction_and_is_written_now_and_then() -> None:
+    made, writer = lane(progress_flush_s=0.05), Recorder()
+    nobody = person("Ottermole", "Vashti", "1971-12-01", sid="7777777")
+    for number in range(20):
+        made.state.book.put(detainer(reference=f"D-{number}", who=nobody), 0, number)
+        made.offer_changes("detainers", [detainer(reference=f"D-{number}").detainer_id], {0: number + 1})
+        await made._turn(writer)
+    assert len(writer.progress) <= 1
+    async with asyncio.timeout(10):
+        while not writer.progress or writer.progress[-1].seen["detainers"] != {"0": 20}:
+            await asyncio.sleep(0.01)
+            await made._turn(writer)
+    assert len(writer.progress) <= 2
 
 
 async def test_a_lane_that_finishes_takes_nothing_up_again() -> None:
@@ -182,7 +197,7 @@ def test_a_backlog_is_judged_by_its_own_time() -> None:
     for offset, each in enumerate(facts):
         transaction = Transaction(0, state, offset, at(720), behind=True)
         transaction.judge(CustodyInput(each, EPISODE))
-        records = transaction.records(Progress())
+        records = transaction.records()
         conflicts = [msgspec.json.decode(r.value or b"", type=Conflict) for r in records if r.topic == CONFLICTS_TOPIC]
         stages += [c.stage for c in conflicts]
         assert [c.decided_at for c in conflicts] == [at(720)]
