@@ -253,13 +253,15 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("progress is committed before the outputs", _replacing(PartitionWriter, "_publish", _progress_first)),
     Mutation("outputs are committed before the progress", _replacing(PartitionWriter, "_publish", _outputs_first)),
     Mutation("a commit does not wait for what it commits", _replacing(PartitionWriter, "_publish", _commits_unseen)),
-    Mutation("what is in hand at a revoke counts as done", _replacing(Lane, "park", _in_hand_is_done), 400),
+    Mutation("what is in hand at a revoke counts as done", _replacing(Lane, "park", _in_hand_is_done), 2_000),
     Mutation("a transactional id for each instance", _replacing(KafkaStateLog, "writer", _id_of_an_instance)),
     Mutation("a new holder fences nobody", _replacing(Producer, "start", _starts_nothing)),
     Mutation("events of an earlier epoch are taken", _replacing(Lane, "offer_events", _any_epoch), 400),
     Mutation("every lane counts its epochs from 1", _replacing(lane, "_EPOCHS", repeat(1)), 400),
     Mutation("the state is kept after an unknown commit", _replacing(Lane, "_restore", _kept_in_memory)),
-    Mutation("a parked state is not brought up to date", _replacing(KafkaStateLog, "read", _parked_is_new_enough), 400),
+    Mutation(
+        "a parked state is not brought up to date", _replacing(KafkaStateLog, "read", _parked_is_new_enough), 2_000
+    ),
     Mutation(
         "restore reads what was not committed", _replacing(patches, "Consumer", lambda b, **_: Consumer(b, False))
     ),

@@ -29,7 +29,7 @@ def test_a_seed_is_one_history(seed: int) -> None:
 def test_what_may_happen_does_happen() -> None:
     """Invariants that hold because nothing ever went wrong would prove nothing."""
     seen = Counter[str]()
-    for seed in range(3, 103, 4):
+    for seed in range(3, 403, 4):  # a hundred histories of a storm; the rarest of these then happens ten times
         seen += play(seed).counts
     wanted = {
         "kills", "kills at a step", "graceful stops", "holds", "sessions expired", "transactions fenced",
