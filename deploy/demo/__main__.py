@@ -26,11 +26,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from contracts.types.person import Person
 from deploy.demo import hartford, report, rosters
+from deploy.demo.access import ApiError
 from deploy.demo.observe import Observer
 from deploy.demo.play import Play
 from deploy.demo.processes import NotReady, interruptible, run_directory
 from deploy.demo.sender import NotTaken
-from deploy.demo.system import ApiError, System
+from deploy.demo.system import System
 from deploy.demo.world.generate import World, generate
 from deploy.demo.world.people import Link
 from deploy.demo.world.places import PLACES

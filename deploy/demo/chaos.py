@@ -12,24 +12,27 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
 from deploy.demo import report
 from deploy.demo.__main__ import progress_bar
+from deploy.demo.access import Access, call
 from deploy.demo.judge import Verdict
 from deploy.demo.observe import Observer
 from deploy.demo.play import Play
 from deploy.demo.processes import ServiceProcess, interruptible, run_directory
-from deploy.demo.system import System, call
+from deploy.demo.system import System
 from deploy.demo.world.generate import World, generate
 from deploy.devstack.stack import checkout_root
 from deploy.devstack.supervisor import ephemeral
 
-__all__ = ["ANSWER_AFTER_S", "FAST", "Chaos", "Kill", "ledger_of_repeats", "play_with_kills"]
+__all__ = ["ANSWER_AFTER_S", "FAST", "Chaos", "Trouble", "kills", "ledger_of_repeats", "play_in_trouble"]
 
 FAST = {
     "SALLYPORT_SESSION_TIMEOUT_MS": "6000",
@@ -46,18 +49,20 @@ repeated, and the ledger has something to account for."""
 
 
 @dataclass(frozen=True)
-class Kill:
-    """share: of the stream that was sent when it was killed."""
+class Trouble:
+    """share: of the stream that was sent when it is made. what: for people. make: returns when it is over."""
 
     share: float
-    service: str
+    what: str
+    make: Callable[[], Awaitable[None]]
 
 
 @dataclass
 class Chaos:
-    """What a run did and showed. unrecorded: notice ids that came more often than the ledger has attempts."""
+    """What a run did and showed. made: what of each trouble. unrecorded: notice ids that came more often than the
+    ledger has attempts."""
 
-    kills: list[Kill] = field(default_factory=list)
+    made: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
     unrecorded: list[str] = field(default_factory=list)
 
@@ -66,29 +71,37 @@ class Chaos:
         return self.verdict.holds and not self.unrecorded
 
 
-def schedule(services: Sequence[str], times_each: int, rng: random.Random) -> list[Kill]:
+def kills(services: Sequence[ServiceProcess], times_each: int, rng: random.Random) -> list[Trouble]:
     """Each service in turn, at moments spread over the stream, none in the very first or last of it."""
     count = times_each * len(services)
     width = 0.9 / count
     return [
-        Kill(0.05 + width * (index + rng.uniform(0.1, 0.9)), services[index % len(services)]) for index in range(count)
+        Trouble(
+            0.05 + width * (index + rng.uniform(0.1, 0.9)),
+            f"{services[index % len(services)].name} killed",
+            partial(_restart, services[index % len(services)]),
+        )
+        for index in range(count)
     ]
 
 
-async def play_with_kills(
+async def _restart(service: ServiceProcess) -> None:
+    """kill -9 and start again. From the main thread: the kernel ties the process to the thread that started it."""
+    service.kill()
+    service.start()
+
+
+async def play_in_trouble(
     play: Play,
     world: World,
+    troubles: Sequence[Trouble],
     *,
     per_second: float,
-    times_each: int,
     settle_s: float,
     console: Console | None = None,
 ) -> Chaos:
-    """Play `world`; kill each service `times_each` times meanwhile and start it again at once."""
-    rng = random.Random(world.seed)  # noqa: S311 - moments, not secrets
-    system = play.system
-    services = {service.name: service for service in system.services}
-    left = schedule(list(services), times_each, rng)
+    """Play `world`, and make each trouble when its share of the stream is sent, one after the other."""
+    left = list(troubles)
     chaos = Chaos()
     due = asyncio.Event()
     sent = 0
@@ -99,20 +112,20 @@ async def play_with_kills(
         sent = done
         due.set()
 
-    async def killer() -> None:
+    async def maker() -> None:
         while left:
             await due.wait()
             due.clear()
             while left and sent / len(world.stream) >= left[0].share:
-                kill = left.pop(0)
-                _restart(services[kill.service])
-                chaos.kills.append(kill)
+                trouble = left.pop(0)
+                await trouble.make()
+                chaos.made[trouble.what] += 1
 
     await play.lodge(world.lodged)
-    killing = asyncio.create_task(killer())
+    making = asyncio.create_task(maker())
     if console is not None:
         with progress_bar(console) as bars:
-            sending = bars.add_task("events, under kill -9", total=len(world.stream))
+            sending = bars.add_task("events, in trouble", total=len(world.stream))
 
             def shown(done: int) -> None:
                 progress(done)
@@ -121,19 +134,13 @@ async def play_with_kills(
             await play.stream(world.stream, per_second, shown)
     else:
         await play.stream(world.stream, per_second, progress)
-    await killing
+    await making
     chaos.verdict = await play.settle(settle_s)
-    chaos.unrecorded = await asyncio.to_thread(ledger_of_repeats, system, chaos.verdict)
+    chaos.unrecorded = await asyncio.to_thread(ledger_of_repeats, play.system, chaos.verdict)
     return chaos
 
 
-def _restart(service: ServiceProcess) -> None:
-    """kill -9 and start again. From the main thread: the kernel ties the process to the thread that started it."""
-    service.kill()
-    service.start()
-
-
-def ledger_of_repeats(system: System, verdict: Verdict) -> list[str]:
+def ledger_of_repeats(system: Access, verdict: Verdict) -> list[str]:
     """The notices whose webhook came more often than the ledger has attempts for it (G4)."""
     unrecorded: list[str] = []
     for name, repeats in verdict.repeats.items():
@@ -158,8 +165,8 @@ def _show(console: Console, play: Play, world: World, chaos: Chaos) -> None:
     table = Table(title="kill -9", title_justify="left", show_header=False)
     table.add_column(min_width=34)
     table.add_column(justify="right")
-    for service in play.system.services:
-        table.add_row(f"{service.name} killed", str(sum(1 for kill in chaos.kills if kill.service == service.name)))
+    for what, times in chaos.made.items():
+        table.add_row(what, str(times))
     table.add_row("requests sent again by the senders", f"{play.sender.sent.again:,}")
     table.add_row("lost", str(len(verdict.missing)))
     table.add_row("extra (conflict versions, reviews, notices)", str(len(verdict.extra)))
@@ -187,8 +194,9 @@ def main() -> int:
         Observer(stack.kafka_bootstrap_servers) as observer,
     ):
         play = Play(system, observer, sender_deadline_s=120)
+        troubles = kills(system.services, given.kills, random.Random(given.seed))  # noqa: S311 - moments, not secrets
         chaos = asyncio.run(
-            play_with_kills(play, world, per_second=given.rate, times_each=given.kills, settle_s=180, console=console)
+            play_in_trouble(play, world, troubles, per_second=given.rate, settle_s=180, console=console)
         )
         _show(console, play, world, chaos)
     return 0 if chaos.holds else 1

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deploy.demo.access import Access, ApiError, Seen
 from deploy.demo.judge import Verdict, judge
-from deploy.demo.observe import Observer
 from deploy.demo.sender import Sender
-from deploy.demo.system import ApiError, System
 from deploy.demo.world.script import Expected, Post
 
 __all__ = ["Latencies", "Play", "percentile"]
@@ -44,7 +43,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 class Play:
     """One run. expected: grows with what is sent; whatever else comes out is extra."""
 
-    def __init__(self, system: System, observer: Observer, *, sender_deadline_s: float = 60.0) -> None:
+    def __init__(self, system: Access, observer: Seen, *, sender_deadline_s: float = 60.0) -> None:
         self.system = system
         self.observer = observer
         self.sender = Sender(system.ingest.url, system.keys, deadline_s=sender_deadline_s)
@@ -101,7 +100,7 @@ class Play:
 
     def is_quiet(self) -> bool:
         """No consumer lags, and no notice waits to be sent, as far as the services know."""
-        for service in (self.system.matcher, self.system.notifier):
+        for service in self.system.consumers:
             status, text = service.get("/metrics")
             lags = [float(value) for value in _LAG.findall(text)]
             if status != 200 or not lags or any(lags):

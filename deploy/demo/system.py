@@ -8,65 +8,27 @@ What the issue's acceptance does to it (kill -9) is done to `system.services`.
 
 from __future__ import annotations
 
-import json
 import secrets
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from cryptography.fernet import Fernet
 
 from contracts.types.registry import RegistryRecord
+from deploy.demo.access import Access
 from deploy.demo.outside import Arrival, read_arrivals
 from deploy.demo.processes import ProcessGroup, ServiceProcess
 from deploy.demo.world.places import AGENCIES, Credentials, Office, credentials
 from deploy.devstack.processes import choose_port
 from deploy.devstack.stack import StackInfo
 
-__all__ = ["ApiError", "System", "call"]
-
-_MAILED = 2
-"""So many agencies have e-mail beside their webhook."""
+__all__ = ["System"]
 
 
-class ApiError(Exception):
-    """An answer other than 2xx. status: 0 where nobody answered."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"status {status}: {text[:300]}")
-        self.status = status
-
-
-def call(
-    method: str,
-    url: str,
-    key: str = "",
-    body: Any = None,
-    timeout_s: float = 10.0,
-    content_type: str = "application/json",
-) -> Any:
-    """One request with JSON in and out; None for an answer without a body. Raises ApiError."""
-    headers = {"Content-Type": content_type}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    data = msgspec.json.encode(body) if body is not None else None
-    request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - our own URL
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
-            raw = answer.read()
-            return json.loads(raw) if raw else None
-    except urllib.error.HTTPError as error:
-        with error:
-            raise ApiError(error.code, error.read().decode(errors="replace")) from None
-    except OSError as error:
-        raise ApiError(0, type(error).__name__) from None
-
-
-class System:
+class System(Access):
     """A context manager: ready on entry, gone on exit.
 
     directory: logs and the arrivals go there. made: keys and registry; one source for every jail and agency by default.
@@ -74,6 +36,9 @@ class System:
     answer_after_s: so long does each endpoint outside take to say that it has taken a webhook.
     say: is told what takes long.
     """
+
+    ingest: ServiceProcess
+    notifier: ServiceProcess
 
     def __init__(
         self,
@@ -90,9 +55,7 @@ class System:
         made = made or credentials()
         self.stack = stack
         self.directory = directory
-        self.keys = dict(made.keys)
-        self.agencies = list(agencies)
-        self.mailed = [office.code for office in self.agencies[:_MAILED]]
+        super().__init__(made.keys, agencies)
         self._records = [*made.records, *extra]
         self._say = say
         self._arrivals = directory / "arrivals.jsonl"
@@ -127,24 +90,13 @@ class System:
     def services(self) -> list[ServiceProcess]:
         return [self.ingest, self.matcher, self.notifier]
 
+    @property
+    def consumers(self) -> list[ServiceProcess]:
+        return [self.matcher, self.notifier]
+
     def arrivals(self) -> list[Arrival]:
         """What has reached the world outside so far."""
         return read_arrivals(self._arrivals)
-
-    def agency_key(self, agency: str) -> str:
-        return self.keys[next(office.source for office in self.agencies if office.code == agency)]
-
-    def notices(self, agency: str, query: str = "") -> list[dict[str, Any]]:
-        """Every notice of an agency, by the API, page by page. Raises ApiError."""
-        found: list[dict[str, Any]] = []
-        cursor = ""
-        while True:
-            url = f"{self.notifier.url}/v1/notices?limit=200{query}{f'&cursor={cursor}' if cursor else ''}"
-            page = call("GET", url, self.agency_key(agency))
-            found += page["notices"]
-            cursor = page["next_cursor"] or ""
-            if not cursor:
-                return found
 
     def _prepare(self) -> None:
         self._say("topics, registry, database")
@@ -153,16 +105,6 @@ class System:
         registry.write_bytes(msgspec.json.encode({"records": self._records}))
         self.group.run(["registry", "apply", str(registry)], self._common)
         self.group.run(["migrate"], self._notifier_settings)
-
-    def _subscribe(self) -> None:
-        hooks: dict[str, str] = {}
-        for office in self.agencies:
-            key, url = self.keys[office.source], f"{self.notifier.url}/v1/subscriptions"
-            hook = f"{self.outside.url}/hooks/{office.code}"
-            hooks[office.code] = call("POST", url, key, {"channel": "webhook", "url": hook})["secret"]
-            if office.code in self.mailed:
-                call("POST", url, key, {"channel": "email", "address": f"duty-{office.code.lower()}@agency.example"})
-        call("POST", f"{self.outside.url}/secrets", body=hooks)
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -175,7 +117,7 @@ class System:
             for service in (self.outside, *self.services):
                 service.wait_ready()
             self._say("subscriptions")
-            self._subscribe()
+            self.subscribe(self.outside.url, self.outside.url)
         except BaseException:
             self.group.stop()
             raise

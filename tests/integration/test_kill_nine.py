@@ -3,11 +3,12 @@ each notice arrives at least once and every repeat is in the ledger (G4). `deplo
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
-from deploy.demo.chaos import ANSWER_AFTER_S, FAST, play_with_kills
+from deploy.demo.chaos import ANSWER_AFTER_S, FAST, kills, play_in_trouble
 from deploy.demo.observe import Observer, read_whole
 from deploy.demo.play import Play
 from deploy.demo.system import System
@@ -26,7 +27,8 @@ async def test_nothing_lost_and_nothing_said_twice(topics: StackInfo, database_u
         Observer(stack.kafka_bootstrap_servers) as observer,
     ):
         play = Play(system, observer, sender_deadline_s=90)
-        chaos = await play_with_kills(play, world, per_second=100, times_each=KILLS_EACH, settle_s=120)
+        troubles = kills(system.services, KILLS_EACH, random.Random(41))
+        chaos = await play_in_trouble(play, world, troubles, per_second=100, settle_s=120)
         assert [service.starts for service in system.services] == [KILLS_EACH + 1] * 3
         assert (chaos.verdict.missing, chaos.verdict.extra) == ([], [])
         assert chaos.unrecorded == []

@@ -22,8 +22,8 @@ from contracts.types.conflict import Conflict, RetractionReason, Review, ReviewS
 from contracts.types.custody import Booked
 from contracts.types.detainer import Detainer
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName, Sex
+from deploy.demo.access import ApiError, call
 from deploy.demo.processes import ProcessGroup, ServiceProcess
-from deploy.demo.system import ApiError, call
 from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from services.matcher.domain.identity.model import encode
