@@ -32,6 +32,9 @@ for name, target, text in (
         "services.platform.operator.contracts:app",
         "AsyncAPI and OpenAPI documents of the services.",
     ),
+    ("settings", "services.platform.operator.reference:app", "Every setting of every service, for docs/operate."),
+    ("state", "services.matcher.state_cli:app", "The matcher's state: build it anew when it was lost."),
+    ("ledger", "services.notifier.ledger_cli:app", "The notifier's ledger: read Kafka again after a restore."),
     ("dev", "deploy.devstack.cli:app", "The development stack: Kafka and PostgreSQL under .dev/."),
 ):
     app.command(target, name=name, help=text)

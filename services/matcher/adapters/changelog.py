@@ -22,6 +22,7 @@ __all__ = [
     "Progress",
     "decode_progress",
     "encode_episode",
+    "encode_parts",
     "encode_progress",
     "encode_watch",
     "load",
@@ -70,9 +71,12 @@ def encode_episode(state: PartitionState, episode_id: str) -> bytes | None:
     if episode is None:
         put_away = state.put_away.get(episode_id)
         return _encoder.encode(_EpisodeRecord(put_away=put_away)) if put_away is not None else None
-    return _encoder.encode(
-        _EpisodeRecord(episode.facility, episode.booking_number, episode.facts, state.pairs.get(episode.id, {}))
-    )
+    return encode_parts(episode, state.pairs.get(episode.id, {}))
+
+
+def encode_parts(episode: Episode, pairs: dict[str, Pair]) -> bytes:
+    """The changelog record of an episode and its pairs, by detainer id."""
+    return _encoder.encode(_EpisodeRecord(episode.facility, episode.booking_number, episode.facts, pairs))
 
 
 def load_episode(state: PartitionState, episode_id: str, value: bytes | None) -> None:
