@@ -40,8 +40,12 @@ class StackInfo:
     database_url: str
 
     def environ(self) -> dict[str, str]:
-        """The same as the variables that the services read."""
-        return {"KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers, "DATABASE_URL": self.database_url}
+        """The same as the variables that the services read. The stack is of this machine, and speaks plain text."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,
+            "DATABASE_URL": self.database_url,
+            "SALLYPORT_ALLOW_PLAINTEXT": "true",
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class IngestService:
 
 def describe() -> IngestService:
     """Ingest as composed from default settings, never started: what its documents are generated from."""
-    return IngestService(IngestSettings(), Stop())
+    return IngestService(IngestSettings(allow_plaintext=True, kafka_username=""), Stop())
 
 
 def main() -> int:

@@ -183,7 +183,7 @@ class MatcherService:
 
 def describe() -> MatcherService:
     """The matcher as composed from default settings, never started: what its documents are generated from."""
-    return MatcherService(MatcherSettings(), Stop())
+    return MatcherService(MatcherSettings(allow_plaintext=True, kafka_username=""), Stop())
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from services.notifier.adapters.decisions import DECISIONS_TOPIC, Decisions
 from services.notifier.adapters.dispatcher import Dispatcher
 from services.notifier.adapters.intake import Intake, PostgresLedger
+from services.notifier.adapters.postgres.access import database_of
 from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.adapters.relay import NOTICES_TOPIC, Relay
@@ -155,12 +156,12 @@ class NotifierService:
 
     async def _connect(self) -> Pool:
         """Wait for the database, and for its schema: a restart would bring neither."""
-        url = self._settings.database_url.get_secret_value()
+        database = database_of(self._settings)
         while True:
             try:
                 if self._settings.migrate_on_start:
-                    await migrate(url)
-                pool = await make_pool(url, self._settings.database_pool_size)
+                    await migrate(database)
+                pool = await make_pool(database, self._settings.database_pool_size)
                 self._migrated = await revision_problem(pool)
                 if self._migrated is None:
                     return pool
@@ -204,7 +205,8 @@ class NotifierService:
 
 def describe() -> NotifierService:
     """The notifier as composed from default settings, never started: what its documents are generated from."""
-    return NotifierService(NotifierSettings(secrets_keys=[_KEY_FOR_DESCRIBING]), Stop())
+    settings = NotifierSettings(secrets_keys=[_KEY_FOR_DESCRIBING], allow_plaintext=True, kafka_username="")
+    return NotifierService(settings, Stop())
 
 
 _KEY_FOR_DESCRIBING = "c2FsbHlwb3J0LWRlc2NyaWJlcy1vbmx5LTMyYnl0ZXM="

@@ -7,6 +7,7 @@ import asyncio
 from cyclopts import App
 from rich.console import Console
 
+from services.notifier.adapters.postgres.access import database_of
 from services.notifier.adapters.postgres.schema import head
 from services.notifier.adapters.postgres.schema import migrate as upgrade
 from services.notifier.settings import NotifierSettings
@@ -21,7 +22,7 @@ migrate = App(name="migrate", help="Bring the notifier's database up to date.")
 def run() -> int:
     """Upgrade the database of DATABASE_URL to the newest revision; nothing to do is no error."""
     try:
-        asyncio.run(upgrade(NotifierSettings().database_url.get_secret_value()))
+        asyncio.run(upgrade(database_of(NotifierSettings())))
     except OSError as error:
         raise Unavailable(f"PostgreSQL does not answer: {type(error).__name__}") from error
     Console().print(f"database is at revision {head()}")

@@ -20,13 +20,17 @@ class NotifierSettings(PlatformSettings):
         validation_alias=AliasChoices("SALLYPORT_DATABASE_URL", "DATABASE_URL", "database_url"),
         description="PostgreSQL, as postgresql://user:password@host:port/name.",
     )
+    database_ca_file: str = Field(
+        default="", description="CA certificates (PEM) to trust for PostgreSQL; empty: the system's."
+    )
     database_pool_size: int = Field(default=8, ge=2, description="Connections to PostgreSQL.")
     migrate_on_start: bool = Field(
         default=False, description="Bring the database up to date at the start; for development, with one instance."
     )
     secrets_keys: Annotated[list[SecretStr], NoDecode] = Field(
         default=[],
-        description="Fernet keys, comma-separated, for webhook secrets at rest: the first encrypts, all decrypt.",
+        description="Fernet keys, separated by commas or line breaks, for webhook secrets at rest: the first encrypts, "
+        "all decrypt.",
     )
     group_id: str = Field(default="sallyport-notifier", description="Consumer group.")
     max_poll_records: int = Field(default=500, ge=1, description="Most conflict versions taken from Kafka at once.")
@@ -84,4 +88,4 @@ class NotifierSettings(PlatformSettings):
     @field_validator("secrets_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+        return value.replace(",", " ").split() if isinstance(value, str) else value

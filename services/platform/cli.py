@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from cyclopts import App
+from pydantic import ValidationError
 from rich.console import Console
 
 from services.platform.errors import ContractViolation, SallyportError
@@ -49,6 +50,11 @@ def main() -> None:
     except SallyportError as error:
         code = error.reason if isinstance(error, ContractViolation) else error.code
         error_console.print(f"[red]{code}[/red]: {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except ValidationError as error:
+        for found in error.errors(include_input=False, include_url=False):
+            setting = f"SALLYPORT_{'_'.join(map(str, found['loc'])).upper().removeprefix('SALLYPORT_')}"
+            error_console.print(f"[red]configuration[/red]: {setting}: {found['msg']}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         error_console.print(

@@ -1,11 +1,17 @@
-"""Settings that every service has. From the environment (`SALLYPORT_` and the field's name) or a `.env` file."""
+"""Settings that every service has, and where they come from.
+
+In this order: the environment (`SALLYPORT_` and the field's name), a file that `SALLYPORT_<NAME>_FILE` names, a file
+with the field's name in the directory `SALLYPORT_SECRETS_DIR`, `.env`, the default.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.platform.secret_files import FilesSource
 
 __all__ = ["PlatformSettings"]
 
@@ -13,7 +19,9 @@ __all__ = ["PlatformSettings"]
 class PlatformSettings(BaseSettings):
     """What a service needs whatever it does. Every field has its unit in its name or says it."""
 
-    model_config = SettingsConfigDict(env_prefix="SALLYPORT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SALLYPORT_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:9092",
@@ -21,6 +29,21 @@ class PlatformSettings(BaseSettings):
             "SALLYPORT_KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS", "kafka_bootstrap_servers"
         ),
         description="Brokers, as host:port, comma-separated.",
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Development: talk to Kafka and PostgreSQL without TLS and login. Otherwise Kafka is SASL_SSL, and "
+        "PostgreSQL TLS with its certificate and host name verified.",
+    )
+    kafka_username: str = Field(default="", description="User at the brokers; needed unless plain text is allowed.")
+    kafka_password: SecretStr = Field(
+        default=SecretStr(""), description="Password at the brokers; needed unless plain text is allowed."
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        default="SCRAM-SHA-512", description="How the user is proven to the brokers; always inside TLS."
+    )
+    kafka_ca_file: str = Field(
+        default="", description="CA certificates (PEM) to trust for the brokers; empty: the system's."
     )
     kafka_request_timeout_ms: int = Field(
         default=10_000,
@@ -54,3 +77,15 @@ class PlatformSettings(BaseSettings):
         default="",
         description="Name of this instance in logs and client ids; empty: host name and process id.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The order of the module's docstring. Arguments of the constructor come before all of them."""
+        return init_settings, env_settings, FilesSource(settings_cls), dotenv_settings

@@ -9,6 +9,7 @@ from kafka.errors import KafkaError
 
 from contracts.catalog import TopicSpec, load_topics
 from services.platform.kafka.topics import TopicAdmin, plan
+from tests.support.plain import plain
 
 __all__ = ["fresh_topics"]
 
@@ -40,7 +41,7 @@ def fresh_topics(bootstrap_servers: str, extra: dict[str, int] | None = None, de
                 raise TimeoutError("topics are not gone")
     finally:
         client.close()
-    with TopicAdmin(bootstrap_servers) as admin:
+    with TopicAdmin(plain(bootstrap_servers)) as admin:
         while True:
             try:
                 admin.apply(plan(declared, admin.existing(list(declared))), declared)

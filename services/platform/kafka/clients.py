@@ -7,17 +7,22 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faststream.kafka import KafkaBroker
 
+from services.platform.kafka.security import broker_security, security_options
 from services.platform.settings import PlatformSettings
 
 __all__ = ["client_options", "make_broker", "make_consumer", "make_producer"]
 
 
 def client_options(settings: PlatformSettings) -> dict[str, Any]:
-    """What every client of this service shares: where the brokers are, and who asks."""
+    """What every client of this service shares: where the brokers are, who asks, and how the way is secured.
+
+    For aiokafka and kafka-python. Raises ConfigurationError (`security`).
+    """
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "client_id": settings.instance or "sallyport",
         "request_timeout_ms": settings.kafka_request_timeout_ms,
+        **security_options(settings),
     }
 
 
@@ -30,6 +35,7 @@ def make_broker(settings: PlatformSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         enable_idempotence=True,
         acks="all",
+        security=broker_security(settings),
         logger=None,  # its own account of every message; ours names the event ids
     )
 

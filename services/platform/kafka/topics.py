@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from contracts.catalog import TopicSpec
 from services.platform.errors import BrokerUnavailable, ConfigurationError
+from services.platform.kafka.clients import client_options
+from services.platform.settings import PlatformSettings
 
 __all__ = ["Change", "TopicAdmin", "plan"]
 
@@ -71,17 +73,14 @@ class TopicAdmin:
     Raises BrokerUnavailable when no broker answers.
     """
 
-    def __init__(self, bootstrap_servers: str, *, replication_factor: int = -1, timeout_ms: int = 10_000) -> None:
+    def __init__(self, settings: PlatformSettings, *, replication_factor: int = -1, timeout_ms: int = 10_000) -> None:
         self._replication_factor = replication_factor
         self._timeout_ms = timeout_ms
+        options = client_options(settings) | {"client_id": "sallyport-topics", "request_timeout_ms": timeout_ms}
         try:
-            self._client = KafkaAdminClient(
-                bootstrap_servers=bootstrap_servers.split(","),
-                client_id="sallyport-topics",
-                request_timeout_ms=timeout_ms,
-            )
+            self._client = KafkaAdminClient(**options)
         except KafkaError as error:
-            raise BrokerUnavailable(f"no broker at {bootstrap_servers}") from error
+            raise BrokerUnavailable(f"no broker at {settings.kafka_bootstrap_servers}") from error
 
     def __enter__(self) -> TopicAdmin:
         return self

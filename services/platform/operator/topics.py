@@ -45,7 +45,7 @@ def apply(
     A change that may lose data is refused, and then nothing at all is changed.
     """
     declared = load_topics()
-    with TopicAdmin(PlatformSettings().kafka_bootstrap_servers, replication_factor=replication_factor) as admin:
+    with TopicAdmin(PlatformSettings(), replication_factor=replication_factor) as admin:
         changes = plan(declared, admin.existing(list(declared)))
         if not changes:
             console.print(f"{len(declared)} topics are as declared")
@@ -63,7 +63,7 @@ def apply(
 def check() -> int:
     """Compare, change nothing; exit status 1 if anything differs."""
     declared = load_topics()
-    with TopicAdmin(PlatformSettings().kafka_bootstrap_servers) as admin:
+    with TopicAdmin(PlatformSettings()) as admin:
         changes = plan(declared, admin.existing(list(declared)))
     if not changes:
         console.print(f"{len(declared)} topics are as declared")

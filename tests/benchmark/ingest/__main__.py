@@ -29,10 +29,10 @@ from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from services.platform.settings import PlatformSettings
 from tests.benchmark.httpload import Outcome, load, request
 from tests.benchmark.report import Report, percentile
 from tests.support.kafka import fresh_topics
+from tests.support.plain import plain
 
 FACILITY, SOURCE = "BENCHJAIL", "bench-jms"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,7 +107,7 @@ def registry(stack: StackInfo) -> str:
         Facility(id=FACILITY, name="Bench Jail", state="CT", time_zone="America/New_York"),
         Source(id=SOURCE, key_sha256=[hash_key(key)], facilities=[FACILITY], agency="BENCHAGCY"),
     ]
-    asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=stack.kafka_bootstrap_servers), records))
+    asyncio.run(publish(plain(stack.kafka_bootstrap_servers), records))
     return key
 
 

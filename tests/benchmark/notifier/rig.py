@@ -40,8 +40,8 @@ from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from services.platform.settings import PlatformSettings
 from tests.support.kafka import fresh_topics
+from tests.support.plain import plain
 
 __all__ = ["AGENCIES", "Rig", "conflict", "rig"]
 
@@ -98,7 +98,7 @@ class Rig:
         for number, (agency, key) in enumerate(self.keys.items()):
             records.append(Agency(id=agency, name=agency, category=AgencyCategory.SHERIFF))
             records.append(Source(id=f"bench-{number}", key_sha256=[hash_key(key)], agency=agency))
-        asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=stack.kafka_bootstrap_servers), records))
+        asyncio.run(publish(plain(stack.kafka_bootstrap_servers), records))
         group.run(["migrate"], self.settings)
 
     def notifier(self, **settings: str) -> ServiceProcess:

@@ -17,6 +17,7 @@ from services.platform.kafka.clients import make_producer
 from services.platform.kafka.outlets import OutRecord
 from services.platform.settings import PlatformSettings
 from tests.benchmark.transactions.common import EVENTS, PARTITIONS, Control, Task, outputs, progress
+from tests.support.plain import plain
 
 __all__ = ["run"]
 
@@ -64,7 +65,7 @@ class _Plain:
 class _Lanes(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, task: Task, control: Control, producer: AIOKafkaProducer | None) -> None:
         self._task, self._control, self._producer = task, control, producer
-        self._settings = PlatformSettings(kafka_bootstrap_servers=task.bootstrap)
+        self._settings = plain(task.bootstrap)
         self._log = KafkaStateLog(self._settings, task.group)
         self.consumer: AIOKafkaConsumer | None = None
         self._waiting: dict[int, deque[tuple[bytes, bytes]]] = {}
@@ -160,7 +161,7 @@ class _Lanes(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def run(task: Task, control: Control, transactional: bool) -> None:
-    settings = PlatformSettings(kafka_bootstrap_servers=task.bootstrap)
+    settings = plain(task.bootstrap)
     producer = None if transactional else make_producer(settings, max_batch_size=512 * 1024)
     if producer is not None:
         await producer.start()

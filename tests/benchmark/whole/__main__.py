@@ -23,11 +23,11 @@ from contracts.types.registry import Facility, RegistryRecord, Source
 from deploy.demo.processes import ServiceProcess
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from services.platform.settings import PlatformSettings
 from tests.benchmark.matcher.load import draw_person
 from tests.benchmark.notifier.__main__ import script
 from tests.benchmark.notifier.rig import AGENCIES, Rig, conflict, rig, send
 from tests.benchmark.report import Report, percentile
+from tests.support.plain import plain
 
 AGENCY, FACILITY, SOURCE, FAST = AGENCIES[0], "BENCHJAIL", "bench-jms", "/fast"
 
@@ -108,7 +108,7 @@ def sallyport(bench: Rig, per_s: float, seconds: float) -> list[float]:
         Source(id=SOURCE, key_sha256=[hash_key(jail_key)], facilities=[FACILITY]),
     ]
     bootstrap = bench.stack.kafka_bootstrap_servers
-    asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=bootstrap), records))
+    asyncio.run(publish(plain(bootstrap), records))
     ingest = bench.group.service("ingest", bench.settings)
     matcher = bench.group.service("matcher", bench.settings)
     for service in (ingest, matcher):

@@ -13,8 +13,8 @@ import pytest
 from deploy.demo.processes import ProcessGroup, ServiceProcess
 from deploy.devstack.stack import StackInfo
 from services.platform.operator.registry import publish
-from services.platform.settings import PlatformSettings
 from tests.integration.ingest.support import RECORDS
+from tests.support.plain import PLAIN, plain
 
 __all__ = ["ingest_on"]
 
@@ -23,7 +23,7 @@ __all__ = ["ingest_on"]
 def ingest_on(bootstrap: str, directory: Path, **settings: str) -> Iterator[ServiceProcess]:
     """An ingest process of its own, ready."""
     with ProcessGroup(directory) as group:
-        process = group.service("ingest", {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, **settings})
+        process = group.service("ingest", {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, **PLAIN, **settings})
         process.start()
         process.wait_ready()
         yield process
@@ -32,7 +32,7 @@ def ingest_on(bootstrap: str, directory: Path, **settings: str) -> Iterator[Serv
 @pytest.fixture(scope="module")
 def registered(topics: StackInfo) -> StackInfo:
     """The stack with fresh topics, and the test's agencies, facilities and sources on registry.v1."""
-    asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=topics.kafka_bootstrap_servers), RECORDS))
+    asyncio.run(publish(plain(topics.kafka_bootstrap_servers), RECORDS))
     return topics
 
 

@@ -18,7 +18,6 @@ from deploy.demo.processes import ServiceProcess
 from deploy.devstack.stack import DevStack, StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from services.platform.operator.registry import publish
-from services.platform.settings import PlatformSettings
 from tests.integration.ingest.conftest import ingest_on
 from tests.integration.ingest.support import (
     AGENCY_KEY,
@@ -33,6 +32,7 @@ from tests.integration.ingest.support import (
     lodge,
 )
 from tests.support.kafka import fresh_topics
+from tests.support.plain import plain
 
 pytestmark = [
     pytest.mark.skipif("KAFKA_BOOTSTRAP_SERVERS" in os.environ, reason="needs a Kafka that it may stop"),
@@ -46,7 +46,7 @@ def broker() -> Iterator[StackInfo]:
     """A stack of our own, to be stopped."""
     with ephemeral(checkout_root(), NAME) as info:
         fresh_topics(info.kafka_bootstrap_servers)
-        asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=info.kafka_bootstrap_servers), RECORDS))
+        asyncio.run(publish(plain(info.kafka_bootstrap_servers), RECORDS))
         yield info
 
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from deploy.devstack.stack import StackInfo
+from services.notifier.adapters.postgres.access import Database
 from services.notifier.adapters.postgres.pool import make_pool
 from services.notifier.adapters.postgres.schema import migrate
 from tests.integration.notifier.support import Ledger, Receiver
@@ -31,7 +32,7 @@ def template(stack: StackInfo) -> Iterator[str]:
             await admin.close()
 
     asyncio.run(run(f"create database {name}"))
-    asyncio.run(migrate(urlsplit(stack.database_url)._replace(path=f"/{name}").geturl()))
+    asyncio.run(migrate(Database(urlsplit(stack.database_url)._replace(path=f"/{name}").geturl())))
     yield name
     asyncio.run(run(f"drop database {name} with (force)"))
 
@@ -51,7 +52,7 @@ async def ledger_url(stack: StackInfo, template: str, suffix: str) -> AsyncItera
 
 @pytest.fixture
 async def ledger(ledger_url: str) -> AsyncIterator[Ledger]:
-    pool = await make_pool(ledger_url, 6)
+    pool = await make_pool(Database(ledger_url), 6)
     yield Ledger(pool)
     await pool.close()
 

@@ -26,9 +26,9 @@ from deploy.demo.processes import ProcessGroup, ServiceProcess
 from deploy.devstack.stack import StackInfo
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from services.platform.settings import PlatformSettings
 from tests.integration.ingest.support import Topic
 from tests.integration.notifier.support import Ledger, Receiver, eventually
+from tests.support.plain import plain
 from tests.unit.notifier.conflicts import AGENCY, conflict
 
 KEY = new_key()
@@ -97,7 +97,7 @@ class Rig:
     async def start(self) -> None:
         agency = Agency(id=AGENCY, name="Test agency", category=AgencyCategory.SHERIFF)
         source = Source(id="notifier-tests", key_sha256=[hash_key(KEY)], agency=AGENCY)
-        await publish(PlatformSettings(kafka_bootstrap_servers=self.stack.kafka_bootstrap_servers), [agency, source])
+        await publish(plain(self.stack.kafka_bootstrap_servers), [agency, source])
         self.notifier.start()  # from this thread: the kernel ties it to the thread that started it
         await self.ready()
         assert (

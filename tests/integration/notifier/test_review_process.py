@@ -25,10 +25,10 @@ from deploy.devstack.stack import DevStack, StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from services.platform.settings import PlatformSettings
 from tests.integration.ingest.support import Topic
 from tests.integration.notifier.support import eventually
 from tests.support.kafka import fresh_topics
+from tests.support.plain import plain
 from tests.unit.notifier.reviews import review
 
 pytestmark = [
@@ -46,7 +46,7 @@ def servers() -> Iterator[StackInfo]:
     with ephemeral(checkout_root(), NAME) as info:
         fresh_topics(info.kafka_bootstrap_servers)
         source = Source(id="console", key_sha256=[hash_key(KEY)], reviewer=True)
-        asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=info.kafka_bootstrap_servers), [source]))
+        asyncio.run(publish(plain(info.kafka_bootstrap_servers), [source]))
         yield info
 
 

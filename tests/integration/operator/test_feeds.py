@@ -53,6 +53,7 @@ class Operator:
         self.breakers, self.feeds = f"breakers.{suffix}", f"feeds.{suffix}"
         self._bootstrap, self._capsys = stack.kafka_bootstrap_servers, capsys
         patch.setenv("KAFKA_BOOTSTRAP_SERVERS", stack.kafka_bootstrap_servers)
+        patch.setenv("SALLYPORT_ALLOW_PLAINTEXT", "true")
         patch.setenv("COLUMNS", "160")
         patch.setattr(breaker, "BREAKERS_TOPIC", self.breakers)
         patch.setattr(breaker, "TRANSACTIONAL_ID", f"operator.{suffix}")
@@ -296,7 +297,7 @@ def test_on_the_command_line(topics: StackInfo, tmp_path: Path) -> None:
     """As an operator types it, on the declared topics; an error is one line with its code, and exit status 2."""
     settings = settings_for(topics.kafka_bootstrap_servers)
     asyncio.run(_write_as_matcher(settings, "breakers.v1", (trip(),)))
-    environment = {"KAFKA_BOOTSTRAP_SERVERS": topics.kafka_bootstrap_servers, "COLUMNS": "160"}
+    environment = {**topics.environ(), "COLUMNS": "160"}
 
     with ProcessGroup(tmp_path) as group:
         assert JAIL in group.run(["breaker", "list"], environment)

@@ -13,6 +13,7 @@ from faststream.kafka import KafkaBroker
 
 from services.platform.kafka.clients import make_broker, make_producer
 from services.platform.settings import PlatformSettings
+from tests.support.plain import plain
 
 Condition = Callable[[], bool | Awaitable[bool]]
 
@@ -31,7 +32,7 @@ async def eventually(condition: Condition, *, within_s: float = 20.0, what: str 
 
 
 def settings_for(bootstrap_servers: str, **more: object) -> PlatformSettings:
-    return PlatformSettings(kafka_bootstrap_servers=bootstrap_servers, **more)  # type: ignore[arg-type]
+    return plain(bootstrap_servers, **more)
 
 
 async def create_topic(settings: PlatformSettings, topic: str, partitions: int = 1, **configs: str) -> str:

@@ -10,6 +10,7 @@ from deploy.devstack.stack import StackInfo
 from services.platform.errors import BrokerUnavailable, ConfigurationError
 from services.platform.kafka.topics import TopicAdmin
 from services.platform.operator import topics as command
+from tests.support.plain import plain
 
 DAY_MS = 86_400_000
 
@@ -24,6 +25,7 @@ class Cluster:
             own = f"{name}.{suffix}"
             self.declared[own] = replace(spec, name=own)
         monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers)
+        monkeypatch.setenv("SALLYPORT_ALLOW_PLAINTEXT", "true")
         monkeypatch.setattr(command, "load_topics", lambda: self.declared)
 
     def name(self, topic: str) -> str:
@@ -35,7 +37,7 @@ class Cluster:
         return name
 
     def found(self, name: str) -> tuple[int, dict[str, str]]:
-        with TopicAdmin(self.bootstrap_servers) as admin:
+        with TopicAdmin(plain(self.bootstrap_servers)) as admin:
             existing = admin.existing([name])[name]
         wanted = self.declared[name].config()
         return existing.partitions, {key: existing.config[key] for key in wanted}
@@ -111,4 +113,4 @@ def test_a_topic_cannot_lose_partitions_whatever_is_allowed(cluster: Cluster) ->
 
 def test_without_a_broker_it_says_so() -> None:
     with pytest.raises(BrokerUnavailable):
-        TopicAdmin("127.0.0.1:1", timeout_ms=1000)
+        TopicAdmin(plain("127.0.0.1:1"), timeout_ms=1000)

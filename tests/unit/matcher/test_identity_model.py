@@ -26,10 +26,10 @@ def test_a_broken_model_stops_the_start_with_a_code(tmp_path: Path, raw: bytes) 
     file = tmp_path / "broken.json"
     file.write_bytes(raw)
     with pytest.raises(IdentityModelUnreadable, match=r"broken\.json: "):
-        MatcherService(MatcherSettings(identity_model=file), Stop())
+        MatcherService(MatcherSettings(allow_plaintext=True, identity_model=file), Stop())
     assert IdentityModelUnreadable.code == "identity_model_unreadable"
 
 
 def test_a_model_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(IdentityModelUnreadable, match="No such file"):
-        MatcherService(MatcherSettings(identity_model=tmp_path / "none.json"), Stop())
+        MatcherService(MatcherSettings(allow_plaintext=True, identity_model=tmp_path / "none.json"), Stop())

@@ -97,7 +97,7 @@ def lane(store: KafkaStateLog | None = None, **settings: float) -> Lane:
         MatcherSettings.model_validate(settings),
         ground,
         broadcasts(ground),
-        store=store or KafkaStateLog(MatcherSettings(), "unused"),
+        store=store or KafkaStateLog(MatcherSettings(allow_plaintext=True), "unused"),
         clock=SystemClock(60),
         ground_ready=ready,
         ground_position=dict,

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.platform.kafka.batches import Records, subscribe
 from services.platform.kafka.clients import make_broker
-from services.platform.settings import PlatformSettings
+from tests.support.plain import plain
 
 
 class _Idle:
@@ -21,7 +21,7 @@ async def test_a_poll_that_found_nothing_is_followed_by_the_next_at_once() -> No
     async def handle(_: Records) -> None:
         raise AssertionError("nothing to handle")
 
-    broker = make_broker(PlatformSettings(_env_file=None))
+    broker = make_broker(plain())
     subscriber = subscribe(broker, "any", handle, fatal=lambda _: None, group_id=None, poll_ms=60_000)
     poll: Any = subscriber.get_msg
     assert await asyncio.wait_for(poll(_Idle()), 5) == ()

@@ -6,7 +6,8 @@ from typing import Any
 
 import asyncpg
 
-from services.notifier.adapters.postgres.schema import check_url, head
+from services.notifier.adapters.postgres.access import Database
+from services.notifier.adapters.postgres.schema import head
 
 __all__ = ["AWAY", "Pool", "make_pool", "revision_problem"]
 
@@ -29,13 +30,15 @@ AWAY: tuple[type[BaseException], ...] = (
 known; every statement of the ledger may be repeated."""
 
 
-async def make_pool(url: str, size: int) -> Pool:
+async def make_pool(database: Database, size: int) -> Pool:
     """Connect. Raises one of AWAY.
 
     Connections are handed back as they are: no statement of the ledger leaves anything behind in its session, and a
     reset would be one more round trip each time.
     """
-    return await asyncpg.create_pool(check_url(url), min_size=2, max_size=size, command_timeout=30, reset=_as_it_is)
+    return await asyncpg.create_pool(
+        database.url, min_size=2, max_size=size, command_timeout=30, reset=_as_it_is, **database.options()
+    )
 
 
 async def _as_it_is(_connection: Any) -> None:

@@ -12,19 +12,12 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.platform.errors import ConfigurationError
+from services.notifier.adapters.postgres.access import Database
 
-__all__ = ["check_url", "head", "migrate"]
+__all__ = ["head", "migrate"]
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 0x5A117  # any number, the same in every instance: one migrates, the others wait
-
-
-def check_url(url: str) -> str:
-    """The URL, if it is one of PostgreSQL. Raises ConfigurationError."""
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise ConfigurationError("DATABASE_URL is missing, or is not a postgresql:// URL")
-    return url
 
 
 def _config() -> Config:
@@ -40,9 +33,10 @@ def head() -> str:
     return revision
 
 
-async def migrate(url: str) -> None:
+async def migrate(database: Database) -> None:
     """Upgrade to the newest revision, one instance at a time."""
-    engine = create_async_engine(urlsplit(check_url(url))._replace(scheme="postgresql+asyncpg").geturl())
+    url = urlsplit(database.url)._replace(scheme="postgresql+asyncpg").geturl()
+    engine = create_async_engine(url, connect_args=database.options())
     try:
         async with engine.connect() as connection:
             await connection.execute(sqlalchemy.text(f"select pg_advisory_lock({_LOCK})"))

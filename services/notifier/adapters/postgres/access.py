@@ -1,0 +1,50 @@
+"""Where PostgreSQL is, and how the way there is secured: one place for asyncpg and for SQLAlchemy."""
+
+from __future__ import annotations
+
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from msgspec import Struct
+
+from services.notifier.settings import NotifierSettings
+from services.platform.errors import ConfigurationError
+from services.platform.kafka.security import tls_context
+
+__all__ = ["Database", "database_of"]
+
+_OF_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslnegotiation", "channel_binding")
+
+
+class Database(Struct, frozen=True):
+    """url: postgresql://user:password@host:port/name. tls: how the server is verified; None: plain text, if the URL
+    does not say otherwise (`sslmode`)."""
+
+    url: str
+    tls: SSLContext | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What asyncpg takes beside the URL."""
+        return {"ssl": self.tls} if self.tls is not None else {}
+
+
+def database_of(settings: NotifierSettings) -> Database:
+    """The database of the settings: verified (verify-full), whatever `sslmode` the URL asks for, unless plain text is
+    allowed.
+
+    Raises ConfigurationError: it is missing, no URL of PostgreSQL, or the CA file is of no use.
+    """
+    url = settings.database_url.get_secret_value()
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError("SALLYPORT_DATABASE_URL is missing, or is not a postgresql:// URL")
+    if settings.allow_plaintext:
+        return Database(url)
+    if not parts.hostname:
+        raise ConfigurationError("SALLYPORT_DATABASE_URL names no host, whose certificate could be verified")
+    # A provider's URL often says sslmode=require, which verifies nothing.
+    kept = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key not in _OF_TLS])
+    return Database(
+        parts._replace(query=kept).geturl(), tls_context(settings.database_ca_file, "SALLYPORT_DATABASE_CA_FILE")
+    )
