@@ -20,6 +20,7 @@ from services.platform.http.edge import Edge
 from services.platform.kafka.clients import make_broker
 from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
+from services.platform.kafka.replication import Replication
 from services.platform.logs import get_logger
 from services.platform.registry import REGISTRY_TOPIC, RegistryTable
 from services.platform.service import Stop, instance_name, run
@@ -84,6 +85,7 @@ class IngestService:
             self._stop.spawn(table.restore(), name)
         for progress in self._progress:
             self._stop.spawn(progress.run(), "progress")
+        self._stop.spawn(Replication("ingest", self.outlet.client).run(), "replication")
         log.info("started")
 
     async def _start_outlet(self) -> None:

@@ -14,11 +14,14 @@ __all__ = [
     "DETAINERS",
     "DETAINER_COMMANDS",
     "EVENTS",
+    "FACILITY_EVENTS",
     "REFUSED",
     "ROSTERS",
     "ROSTER_EVENTS",
     "ROSTER_SECONDS",
+    "SOURCE_REJECTS",
     "events",
+    "facility_events",
 ]
 
 EVENTS: Final = Counter("sallyport_ingest_events_total", "Custody events, by kind and outcome.", ["kind", "outcome"])
@@ -30,6 +33,24 @@ def events(kind: str, outcome: str) -> Counter:
     return EVENTS.labels(kind, outcome)
 
 
+FACILITY_EVENTS: Final = Counter(
+    "sallyport_ingest_facility_events_total",
+    "Custody events taken, by facility: one of the registry, so there are as many as that has.",
+    ["facility"],
+)
+
+
+@cache
+def facility_events(facility: str) -> Counter:
+    """The count of one facility, which the registry knows."""
+    return FACILITY_EVENTS.labels(facility)
+
+
+SOURCE_REJECTS: Final = Counter(
+    "sallyport_ingest_source_rejects_total",
+    "Input of an authenticated source that was kept in rejects.v1, by source: one of the registry.",
+    ["source"],
+)
 REFUSED: Final = Counter(
     "sallyport_ingest_refused_total",
     "Requests refused before anything of them was kept: not authenticated, too large, broker away.",

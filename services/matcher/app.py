@@ -11,6 +11,7 @@ from faststream.kafka import KafkaBroker
 
 from services.matcher.adapters.changelog import STATE_TOPIC
 from services.matcher.adapters.clock import SystemClock
+from services.matcher.adapters.gauges import Gauges
 from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.adapters.ownership import CUSTODY_TOPIC, Ownership
 from services.matcher.adapters.records import (
@@ -26,6 +27,7 @@ from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.terms import Places
 from services.matcher.identity_model import load_model
+from services.matcher.metrics import MODEL
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation
 from services.platform.health import Health
@@ -35,6 +37,7 @@ from services.platform.kafka.clients import make_broker
 from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.kafka.rejects import REJECTS_TOPIC, unreadable
+from services.platform.kafka.replication import Replication
 from services.platform.kafka.table import WholeTopic
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
@@ -101,6 +104,12 @@ class MatcherService:
             interval_s=settings.probe_interval_s,
             handled=self._ownership.handled,
         )
+        self._gauges = Gauges(
+            self._ground,
+            states=self._ownership.states,
+            owned=self._ownership.partitions,
+            interval_s=settings.probe_interval_s,
+        )
         self.health.alive("custody", self._progress.check)
         self.health.ready("ground", self._ground_unread)
         self.health.ready("clock", self._clock.check)
@@ -128,6 +137,9 @@ class MatcherService:
         self._ground_read = self._stop.spawn(self._read_ground(), "ground-restore")
         await self.broker.start()
         self._stop.spawn(self._progress.run(), "custody-progress")
+        self._stop.spawn(self._gauges.run(), "gauges")
+        MODEL.labels(self._ground.engine.model).set(1)
+        self._stop.spawn(Replication("matcher", self._rejects.client).run(), "replication")
         log.info("started")
 
     async def stop(self, deadline_s: float) -> None:

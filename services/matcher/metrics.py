@@ -11,15 +11,24 @@ from services.platform.metrics import AGE_BUCKETS_S
 __all__ = [
     "AGE",
     "BREAKERS",
+    "BREAKERS_WAITING",
     "CONFLICTS",
     "DETAINERS",
     "EPISODES",
+    "FEED_GAP",
+    "FEED_HEARD",
+    "FEED_IN_CUSTODY",
+    "FEED_SILENT",
     "HELD",
     "IDENTITY_CANDIDATES",
     "IDENTITY_NOBODY",
     "IDENTITY_SEARCH",
     "IDENTITY_TRUNCATED",
+    "INDEX_BYTES",
+    "INDEX_RECORDS",
     "INPUTS",
+    "MODEL",
+    "PARTITIONS",
     "RESTORE",
     "REVIEWS",
     "SILENT",
@@ -49,6 +58,31 @@ HELD: Final = Gauge(
     "sallyport_matcher_conflicts_held", "Conflicts whose next version waits for an operator (rule 19).", ["partition"]
 )
 DETAINERS: Final = Gauge("sallyport_matcher_detainers", "Detainers held.")
+PARTITIONS: Final = Gauge(
+    "sallyport_matcher_partitions", "Partitions of custody.events.v1 that this instance owns, by state.", ["state"]
+)
+BREAKERS_WAITING: Final = Gauge(
+    "sallyport_matcher_breakers_waiting",
+    "Breakers that wait for an operator, by facility (rule 19). Every instance knows all of them.",
+    ["facility"],
+)
+FEED_HEARD: Final = Gauge(
+    "sallyport_feed_last_heard_timestamp_seconds",
+    "When a facility was last heard of, in seconds from 1970, to the minute. Each facility is one instance's.",
+    ["facility"],
+)
+FEED_SILENT: Final = Gauge("sallyport_feed_silent", "1 while a facility is silent for longer than usual.", ["facility"])
+FEED_GAP: Final = Gauge(
+    "sallyport_feed_usual_gap_seconds", "Nine of ten gaps between a facility's messages are no longer.", ["facility"]
+)
+FEED_IN_CUSTODY: Final = Gauge("sallyport_feed_in_custody", "People in custody, by what was told.", ["facility"])
+INDEX_RECORDS: Final = Gauge(
+    "sallyport_matcher_index_records", "People in the identity indexes, by side: detainers or episodes.", ["side"]
+)
+INDEX_BYTES: Final = Gauge(
+    "sallyport_matcher_index_bytes", "Memory of the arrays and encoded records of those indexes.", ["side"]
+)
+MODEL: Final = Gauge("sallyport_matcher_identity_model_info", "1; the hash of the identity model in use.", ["model"])
 IDENTITY_SEARCH: Final = Histogram(
     "sallyport_matcher_identity_search_seconds",
     "One search of an identity index: detainers by a person in custody, or episodes by the person of a detainer.",

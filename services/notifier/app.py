@@ -11,6 +11,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from services.notifier.adapters.decisions import DECISIONS_TOPIC, Decisions
 from services.notifier.adapters.dispatcher import Dispatcher
+from services.notifier.adapters.gauges import Gauges
 from services.notifier.adapters.intake import Intake, PostgresLedger
 from services.notifier.adapters.postgres.access import database_of
 from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
@@ -33,6 +34,7 @@ from services.platform.kafka.batches import in_hand, subscribe
 from services.platform.kafka.clients import make_broker
 from services.platform.kafka.outlets import Outlet
 from services.platform.kafka.progress import ConsumerProgress
+from services.platform.kafka.replication import Replication
 from services.platform.logs import get_logger
 from services.platform.registry import RegistryTable
 from services.platform.service import Stop, instance_name, run
@@ -149,9 +151,11 @@ class NotifierService:
         spawn(self._dispatcher.write(), "outcomes")
         spawn(self._dispatcher.sweep(), "sweep")
         spawn(self._relay.run(), "relay")
+        spawn(Gauges(self._connected, self._settings.probe_interval_s).run(), "gauges")
         spawn(self._decisions.run(), "decisions")
         for progress in self._progress:
             spawn(progress.run(), "progress")
+        spawn(Replication("notifier", self._outlet.client).run(), "replication")
         log.info("started")
 
     async def _connect(self) -> Pool:

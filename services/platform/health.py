@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.platform.metrics import CHECK_FAILING
+
 __all__ = ["Check", "Health"]
 
 Check = Callable[[], str | None]
@@ -34,6 +36,13 @@ class Health:
     def is_ready(self) -> dict[str, str]:
         """What is wrong, by check; empty when ready."""
         return _run(self._ready)
+
+    def measure(self) -> None:
+        """Put the verdict of every check into the metrics: asked at each scrape, so that it is of that moment."""
+        for probe, checks in (("live", self._alive), ("ready", self._ready)):
+            wrong = _run(checks)
+            for name in checks:
+                CHECK_FAILING.labels(probe, name).set(name in wrong)
 
 
 def _run(checks: dict[str, Check]) -> dict[str, str]:

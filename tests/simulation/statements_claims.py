@@ -56,7 +56,7 @@ def claim(
                 "subscription_id": d["subscription_id"], "channel": d["channel"], "target": s["target"],
                 "secret_encrypted": b"", "body": notice["body"], "attempts": d["attempts"],
                 "failures": d["failures"], "accepted_at": notice["accepted_at"],
-                "failures_in_a_row": s["failures_in_a_row"],
+                "failures_in_a_row": s["failures_in_a_row"], "first": notice["status"] == "pending",
             }
         )  # fmt: skip
     return answer

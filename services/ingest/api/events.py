@@ -16,7 +16,7 @@ from services.ingest.api.gate import Gate, Result, answer_refusal, fate, inflate
 from services.ingest.domain.events import Accepted, Envelope, accept, read_envelope
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.strict import refusal_of
-from services.ingest.metrics import events
+from services.ingest.metrics import events, facility_events
 from services.ingest.settings import IngestSettings
 from services.platform.errors import Forbidden
 from services.platform.http.edge import Route
@@ -138,6 +138,7 @@ class EventsApi:
         events(accepted.kind, status).inc()
         if error is not None:
             return gate.not_all_taken([Result(0, status, accepted.id)])
+        facility_events(accepted.event.facility).inc()
         return json_response({"id": accepted.id, "status": status}, 202)
 
     async def _many(self, request: web.Request, source: Source, items: list[Raw]) -> web.Response:
@@ -146,7 +147,7 @@ class EventsApi:
         results: list[Result] = []
         records: list[OutRecord] = []
         owners: list[int] = []  # of each record, the index of its event
-        kinds: list[str] = []
+        kinds: list[tuple[str, str]] = []  # of each event, its kind and facility
         first: Refused | None = None
         for index, item in enumerate(items):
             name: str | None = None
@@ -160,19 +161,21 @@ class EventsApi:
                 kept = gate.rejects(bytes(item), refused, request, source, now)
                 records += kept
                 owners += [index] * len(kept)
-                kinds.append("unknown")
+                kinds.append(("unknown", ""))
             else:
                 results.append(Result(index, "accepted", name))
                 records.append(event_record(accepted, now))
                 owners.append(index)
-                kinds.append(accepted.kind)
+                kinds.append((accepted.kind, accepted.event.facility))
         failed = False
         for owner, error in zip(owners, await gate.send(records), strict=True):
             if error is not None:
                 failed = True
                 results[owner].status = fate(error)
-        for kind, result in zip(kinds, results, strict=True):
+        for (kind, facility), result in zip(kinds, results, strict=True):
             events(kind, result.status).inc()
+            if result.status == "accepted":
+                facility_events(facility).inc()
         if failed:
             return gate.not_all_taken(results)
         if first is None:

@@ -15,7 +15,7 @@ from aiohttp import web
 from contracts.types.registry import Source
 from services.ingest.adapters.records import reject_records
 from services.ingest.domain.refusal import Refused
-from services.ingest.metrics import ACK, REFUSED
+from services.ingest.metrics import ACK, REFUSED, SOURCE_REJECTS
 from services.platform.errors import BrokerUnavailable, Unauthenticated, Unavailable
 from services.platform.http.edge import read_body
 from services.platform.http.problems import problem
@@ -119,6 +119,7 @@ class Gate:
     ) -> list[OutRecord]:
         """The records that keep refused bytes, and their count in the metrics."""
         REJECTS.labels(refused.code).inc()
+        SOURCE_REJECTS.labels(source.id).inc()
         resource = request.match_info.route.resource
         edge = f"{request.method} {resource.canonical if resource is not None else ''}"
         content_type = request.headers.get("Content-Type")

@@ -18,7 +18,7 @@ from services.ingest.domain.refusal import Refused
 from services.ingest.domain.roster.compare import Counts, Delta, Head, Known, Post, compare
 from services.ingest.domain.roster.rows import read_snapshot
 from services.ingest.domain.roster.times import instant_of, parse_time
-from services.ingest.metrics import ROSTER_EVENTS, ROSTER_SECONDS, ROSTERS
+from services.ingest.metrics import ROSTER_EVENTS, ROSTER_SECONDS, ROSTERS, SOURCE_REJECTS, facility_events
 from services.ingest.settings import IngestSettings
 from services.platform.errors import Forbidden
 from services.platform.http.edge import Route
@@ -152,6 +152,8 @@ def _tell(facility: str, source: str, delta: Delta) -> None:
         ROSTER_EVENTS.labels(kind).inc(getattr(counts, kind))
     for _, refused in delta.rejects:
         REJECTS.labels(refused.code).inc()
+        SOURCE_REJECTS.labels(source).inc()
+    facility_events(facility).inc(len(delta.events))
     log.info(
         "roster_taken", facility=facility, source=source, outcome=outcome, rows=counts.rows, count=len(delta.events)
     )

@@ -37,6 +37,10 @@ class _MeteredIndex:
     def __len__(self) -> int:
         return len(self._index)
 
+    @property
+    def size(self) -> int:
+        return self._index.size
+
     def search(self, person: Prepared) -> Iterable[Candidate]:
         begun = time.perf_counter()
         found = list(self._index.search(person))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from contracts.types.detainer import Detainer
 from contracts.types.person import Person
 from services.matcher.domain.changes import Changes
-from services.matcher.domain.identity.engine import Candidate, IdentityEngine, Prepared
+from services.matcher.domain.identity.engine import Candidate, IdentityEngine, IdentityIndex, Prepared
 
 __all__ = ["DetainerBook", "Entry"]
 
@@ -43,6 +43,11 @@ class DetainerBook:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def index(self) -> IdentityIndex:
+        """The people of the detainers; to be measured, and changed by nobody else."""
+        return self._index
 
     def put(self, detainer: Detainer, partition: int, offset: int) -> bool:
         """Take in a version; False if one that is newer by (occurred_at, sequence) is known (rule 8)."""

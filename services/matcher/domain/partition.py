@@ -18,7 +18,7 @@ from services.matcher.domain.feeds.book import steward
 from services.matcher.domain.feeds.rhythm import Rhythm
 from services.matcher.domain.feeds.tally import Contribution, Tallies, contribution
 from services.matcher.domain.ground import Ground
-from services.matcher.domain.identity.engine import Candidate, Prepared
+from services.matcher.domain.identity.engine import Candidate, IdentityIndex, Prepared
 from services.matcher.domain.stages import Standing
 from services.matcher.domain.timers import Timers
 
@@ -83,6 +83,11 @@ class PartitionState:
         self._index = ground.engine.new_index()
         self._indexed: dict[str, Person] = {}
         self._by_detainer: dict[str, set[str]] = {}
+
+    @property
+    def index(self) -> IdentityIndex:
+        """The people of the episodes; to be measured, and changed by nobody else."""
+        return self._index
 
     def restore(self, episode: Episode, pairs: dict[str, Pair]) -> None:
         """Put in an episode as the changelog has it. What time has brought about meanwhile is due at once."""

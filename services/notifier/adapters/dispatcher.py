@@ -29,7 +29,7 @@ from services.notifier.adapters.secrets import SecretBox
 from services.notifier.adapters.smtp import MailSender
 from services.notifier.adapters.webhook import Answer, WebhookSender
 from services.notifier.domain.outcomes import judge
-from services.notifier.metrics import AGE, ATTEMPT, DELIVERIES, DUE, OLDEST
+from services.notifier.metrics import AGE, ATTEMPT, DELIVERIES, DUE, ENDPOINT_ATTEMPTS, GIVEN_UP, OLDEST
 from services.notifier.settings import NotifierSettings
 from services.platform.errors import ConfigurationError
 from services.platform.logs import get_logger
@@ -103,6 +103,8 @@ class Dispatcher:
             answer = Answer(False, error="internal")
         ATTEMPT.labels(claimed.channel).observe(time.perf_counter() - started)
         DELIVERIES.labels(claimed.channel, answer.error or "delivered").inc()
+        outcome = "delivered" if answer.delivered else "failed"
+        ENDPOINT_ATTEMPTS.labels(claimed.recipient, claimed.subscription_id, outcome).inc()
         self._outcomes.put_nowait((claim_id, self._finished(claimed, answer)))
 
     async def _send(self, claimed: Claimed) -> Answer:
@@ -123,7 +125,7 @@ class Dispatcher:
             retry_after_s=answer.retry_after_s,
             scale=self._settings.retry_scale,
         )
-        if answer.delivered:
+        if answer.delivered and claimed.first:
             AGE.labels(claimed.stage).observe((now - claimed.accepted_at).total_seconds())
         outcome = {"delivered": NoticeOutcome.DELIVERED, "failed": NoticeOutcome.FAILED}.get(verdict.status)
         return Finished(
@@ -172,6 +174,8 @@ class Dispatcher:
                     # The lease ran out and another instance has it: it is sent twice, and the ledger shows both.
                     log.warning("claim_lost", delivery_id=finished.claimed.delivery_id)
                 elif not finished.delivered:
+                    if finished.status == "failed":
+                        GIVEN_UP.labels(finished.claimed.stage).inc()
                     log.info(
                         "attempt_failed",
                         delivery_id=finished.claimed.delivery_id,
@@ -211,6 +215,8 @@ class Dispatcher:
             given_up = await upkeep.expire(connection, now, now - timedelta(days=self._settings.expire_after_days))
             events = [(c, event_of(c, NoticeOutcome.EXPIRED, now)) for c in given_up]
             await upkeep.write_expired(connection, events, now)
+        for claimed in given_up:
+            GIVEN_UP.labels(claimed.stage).inc()
         if given_up:
             log.error("deliveries_expired", count=len(given_up))
             self._told()

@@ -107,7 +107,7 @@ class Edge:
             Route(
                 "GET",
                 "/metrics",
-                _metrics,
+                self._metrics,
                 "Metrics in the text format of Prometheus",
                 responses={200: ("The metrics, text/plain.", None)},
                 secured=False,
@@ -147,6 +147,13 @@ class Edge:
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         return _verdict(self._health.is_ready())
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        self._health.measure()
+        return web.Response(
+            body=prometheus_client.generate_latest(),
+            headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
+        )
 
     async def _openapi(self, _request: web.Request) -> web.Response:
         return json_response(self.openapi())
@@ -241,13 +248,6 @@ async def read_body(request: web.Request, deadline_s: float = READ_DEADLINE_S) -
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-
-
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(
-        body=prometheus_client.generate_latest(),
-        headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
-    )
 
 
 @web.middleware

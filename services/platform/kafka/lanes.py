@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from services.platform.kafka.records import OutRecord
@@ -146,6 +147,9 @@ class Lanes:
             late = now - self._overdue_s
             self._overdue = any(lane.sent_at is not None and lane.sent_at < late for lane in self._lanes.values())
         return "the broker does not acknowledge" if self._overdue else None
+
+    def client(self) -> AIOKafkaClient | None:
+        return self._producer.client if self._producer is not None else None
 
     async def send(self, records: Sequence[OutRecord]) -> list[BaseException | None]:
         """For each record, None once all in-sync replicas have it, else why that is not known to be so.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from weakref import WeakKeyDictionary
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
@@ -71,6 +72,10 @@ class Outlet:
         """Why a record should not be handed over now, in one line; None when all is well. For Health.ready, and for
         an edge that had rather refuse a request than let it wait for a broker that is away."""
         return self._lanes.problem()
+
+    def client(self) -> AIOKafkaClient | None:
+        """The connection to the brokers, for `Replication`; None while there is none."""
+        return self._lanes.client()
 
     async def send(self, records: Sequence[OutRecord]) -> list[BaseException | None]:
         """Write `records`; return, for each, None once all in-sync replicas have it, or why it is not known to be.

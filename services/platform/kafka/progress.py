@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.platform.logs import get_logger
-from services.platform.metrics import CONSUMER_LAG
+from services.platform.metrics import CONSUMER_LAG, CONSUMER_STALLED
 
 __all__ = ["ConsumerProgress"]
 
@@ -92,8 +92,10 @@ class ConsumerProgress:
                 self._moved_at[tp.partition] = now
             self._lag[tp.partition] = lag
             CONSUMER_LAG.labels(self._topic, str(tp.partition)).set(lag)
+            CONSUMER_STALLED.labels(self._topic, str(tp.partition)).set(now - self._moved_at[tp.partition])
 
     def _forget(self, partition: int) -> None:
         for known in (self._lag, self._seen, self._moved_at):
             known.pop(partition, None)
         CONSUMER_LAG.remove(self._topic, str(partition))
+        CONSUMER_STALLED.remove(self._topic, str(partition))

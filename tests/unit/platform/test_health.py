@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_client import REGISTRY
+
 from services.platform.health import Health
 
 
@@ -27,3 +29,19 @@ def test_a_check_is_asked_each_time() -> None:
     assert health.is_ready()
     wrong.clear()
     assert not health.is_ready()
+
+
+def test_every_check_is_a_metric_of_the_moment_of_the_scrape() -> None:
+    wrong: list[str] = []
+    health = Health()
+    health.alive("measured", lambda: None)
+    health.ready("measured", lambda: wrong[0] if wrong else None)
+
+    def failing(probe: str) -> float | None:
+        return REGISTRY.get_sample_value("sallyport_check_failing", {"probe": probe, "check": "measured"})
+
+    health.measure()
+    assert (failing("live"), failing("ready")) == (0, 0)
+    wrong.append("database away")
+    health.measure()
+    assert (failing("live"), failing("ready")) == (0, 1)

@@ -125,6 +125,10 @@ class BreakerBook:
         """Those that wait for an operator."""
         return [b for b in self.of(facility) if b.state is BreakerState.TRIPPED]
 
+    def waiting(self) -> dict[str, int]:
+        """Facility -> how many of its breakers wait for an operator; only those with any."""
+        return {facility: count for facility in self._by_facility if (count := len(self.open(facility)))}
+
     def discarded(self, facility: str) -> list[Breaker]:
         """Those of which an operator said that the releases never were."""
         return [b for b in self.of(facility) if b.state is BreakerState.DISCARDED]

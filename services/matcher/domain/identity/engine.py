@@ -51,6 +51,10 @@ class IdentityIndex(Protocol):
     def __len__(self) -> int:
         """How many records there are."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that the records and what finds them take, but for what is small beside them."""
+
 
 class IdentityEngine(Protocol):
     """Prepares people, makes indexes, and names the model that decides (G7)."""

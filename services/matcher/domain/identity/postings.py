@@ -111,6 +111,11 @@ class Postings:
         self._merge: _Merge | None = None
         self._purging = False
 
+    @property
+    def size(self) -> int:
+        """Bytes of the arrays; the map of what is new, some 0.3 MB at most, is not counted."""
+        return sum(run.entries.nbytes for run in self._runs)
+
     def whole(self) -> Entries:
         """Every entry, sorted, those of removed records among them."""
         runs = [run.entries for run in self._runs] + ([self._sorted_fresh()] if self._fresh else [])

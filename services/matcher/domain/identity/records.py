@@ -84,6 +84,11 @@ class Records:
         """Numbers ever given out."""
         return self._used
 
+    @property
+    def size(self) -> int:
+        """Bytes of the rows and of the encoded records."""
+        return self.rows.nbytes + self.alive.nbytes + self._places.nbytes + len(self._blob)
+
     def put(self, record_id: str, person: Prepared) -> int:
         """Keep a record under a number that is free."""
         number = self._new_number()

@@ -56,6 +56,10 @@ class WeighedIndex(IdentityIndex):
         return self._records.count
 
     @property
+    def size(self) -> int:
+        return self._postings.size + self._records.size
+
+    @property
     def numbers_used(self) -> int:
         """Numbers ever given out, those of second names among them: what the arrays are long."""
         return self._records.used

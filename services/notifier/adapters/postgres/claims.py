@@ -19,7 +19,11 @@ __all__ = ["FAILED_NOTICES", "OUTBOX", "Claimed", "Finished", "claim", "finish"]
 
 
 class Claimed(Struct, frozen=True):
-    """A delivery to be attempted now. failures: attempts that failed before this one (interrupted ones aside)."""
+    """A delivery to be attempted now.
+
+    failures: attempts that failed before this one (interrupted ones aside).
+    first: the recipient has not taken the notice yet, over whatever endpoint, as far as is known.
+    """
 
     delivery_id: str
     notice_id: str
@@ -36,6 +40,7 @@ class Claimed(Struct, frozen=True):
     failures: int
     accepted_at: datetime
     failures_in_a_row: int
+    first: bool = True
 
 
 class Finished(Struct, frozen=True):
@@ -106,7 +111,8 @@ with recursive waiting as (
     select delivery_id, attempts, $1, $2 from claimed
 )
 select c.delivery_id, c.notice_id, c.conflict_id, c.version, n.stage, n.recipient, c.subscription_id, c.channel,
-       c.target, c.secret_encrypted, n.body, c.attempts, c.failures, n.accepted_at, c.failures_in_a_row
+       c.target, c.secret_encrypted, n.body, c.attempts, c.failures, n.accepted_at, c.failures_in_a_row,
+       n.status = 'pending' as first
 from claimed c join notices n using (notice_id) order by c.urgency
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from services.notifier.adapters.postgres.access import Database
 __all__ = ["head", "migrate"]
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_LOOK_S = 0.1
 _LOCK = 0x5A117  # any number, the same in every instance: one migrates, the others wait
 
 
@@ -39,7 +41,11 @@ async def migrate(database: Database) -> None:
     engine = create_async_engine(url, connect_args=database.options())
     try:
         async with engine.connect() as connection:
-            await connection.execute(sqlalchemy.text(f"select pg_advisory_lock({_LOCK})"))
+            # Asked for again and again: a session that waited in PostgreSQL would hold a snapshot, and an index that is
+            # made concurrently waits for all of those.
+            while not (await connection.execute(sqlalchemy.text(f"select pg_try_advisory_lock({_LOCK})"))).scalar():
+                await connection.commit()
+                await asyncio.sleep(_LOOK_S)
             await connection.commit()
             try:
                 await connection.run_sync(_upgrade)
