@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,66 +10,26 @@ from typing import Any
 import pytest
 
 from contracts.ids import notice_id
-from contracts.types.conflict import Conflict, Stage
-from deploy.demo.hartford import Step, steps
-from deploy.demo.observe import Observer
-from deploy.demo.play import Play
-from deploy.demo.system import System
-from deploy.demo.world.generate import generate
+from contracts.types.conflict import Stage
 from deploy.demo.world.places import ICE_BOSTON
 from deploy.devstack.stack import StackInfo
-from tests.integration.operate.support import dump, eventually, restore, sallyport, sent, topic_is_gone
-from tests.support.kafka import fresh_topics
+from tests.integration.operate.support import (
+    Played,
+    dump,
+    eventually,
+    playing,
+    restore,
+    sallyport,
+    sent,
+    topic_is_gone,
+)
 
 pytestmark = pytest.mark.timeout(240)
 
 
-@dataclass
-class Played:
-    """A system that has told of a small world, and of the Hartford case up to the scheduled release."""
-
-    system: System
-    play: Play
-    story: list[Step]
-    conflict_id: str
-
-    @property
-    def conflicts(self) -> list[Conflict]:
-        """Every version that a committed reader has seen, repeats included."""
-        return list(self.play.observer.conflicts)
-
-    def told(self) -> list[tuple[int, Stage]]:
-        """The versions of the Hartford conflict, as published."""
-        return [(c.version, c.stage) for c in self.conflicts if c.conflict_id == self.conflict_id]
-
-    async def send(self, step: int) -> None:
-        """Send a step of the story; whoever waits for what comes of it does so by itself."""
-        await self.play.stream([self.story[step].post], 1000)
-
-    async def until_told(self, version: int) -> None:
-        """Until the webhook of that version of the Hartford conflict has arrived."""
-        name = notice_id(self.conflict_id, version, ICE_BOSTON.code)
-        await asyncio.to_thread(eventually, lambda: sent(self.system)[name], f"the notice of version {version}")
-
-
 @pytest.fixture
 async def played(stack: StackInfo, database_url: str, tmp_path: Path) -> AsyncIterator[Played]:
-    bootstrap = stack.kafka_bootstrap_servers
-    await asyncio.to_thread(fresh_topics, bootstrap)  # both tests play the same world
-    world = generate(11, 120)
-    with System(StackInfo(bootstrap, database_url), tmp_path / "run") as system, Observer(bootstrap) as observer:
-        play = Play(system, observer)
-        story, expected = steps(world.population)
-        played = Played(system, play, story, expected.conflict_id)
-        play.expected += world.expected
-        await play.lodge(world.lodged)
-        await play.stream(world.stream, 200)
-        for step in range(3):
-            await played.send(step)
-        await played.until_told(2)
-        verdict = await play.settle(60)
-        # The Hartford case is expected by nobody yet, since it has not come to its end.
-        assert (verdict.missing, verdict.extra) == ([], [f"conflict of nobody expected: {expected.conflict_id}"])
+    async with playing(StackInfo(stack.kafka_bootstrap_servers, database_url), tmp_path / "run") as played:
         yield played
 
 
