@@ -20,10 +20,12 @@ migrate = App(name="migrate", help="Bring the notifier's database up to date.")
 
 @migrate.default
 def run() -> int:
-    """Upgrade the database of DATABASE_URL to the newest revision; nothing to do is no error."""
+    """Upgrade the database of DATABASE_URL to the newest revision; nothing to do is no error, nor is a database that a
+    later version has upgraded: it is left as it is."""
     try:
-        asyncio.run(upgrade(database_of(NotifierSettings())))
+        found = asyncio.run(upgrade(database_of(NotifierSettings())))
     except OSError as error:
         raise Unavailable(f"PostgreSQL does not answer: {type(error).__name__}") from error
-    Console().print(f"database is at revision {head()}")
+    ahead = "" if found == head() else f", of a later version than this, which knows {head()}: left as it is"
+    Console().print(f"database is at revision {found}{ahead}")
     return 0

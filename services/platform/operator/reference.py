@@ -32,9 +32,17 @@ _BOUNDS: Final = (
 _HEAD: Final = """# Every setting
 
 Made by `sallyport settings --to docs/operate/settings.md` from the settings classes; a test holds it to them, so do not
-edit it by hand. A setting is read from the environment variable of its name, or from a `.env` file in the working
-directory; where both have it, the environment counts. A value that does not fit ends the start with an error that names
-the field. Units are in the names: `_s` seconds, `_ms` milliseconds. **secret**: shown in no log and no error.
+edit it by hand. A setting is taken from the first of these that has it:
+
+1. the environment variable of its name below;
+2. the file that the variable with `_FILE` behind its name is the path of (`SALLYPORT_KAFKA_PASSWORD_FILE`);
+3. the file of its name, in lower case and without `SALLYPORT_`, in the directory `SALLYPORT_SECRETS_DIR`
+   (`/run/secrets/kafka_password`);
+4. a `.env` file in the working directory; 5. the default.
+
+Settings are read once, at the start. A value that does not fit ends the start with `configuration` and the name of the
+setting, and exit status 2. Units are in the names: `_s` seconds, `_ms` milliseconds. **secret**: shown in no log and no
+error; give it by file.
 """
 
 

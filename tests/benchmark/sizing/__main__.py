@@ -28,11 +28,11 @@ from deploy.demo.processes import ServiceProcess
 from services.platform.operator.reading import read_to_end
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from services.platform.settings import PlatformSettings
 from tests.benchmark.matcher.load import draw_person
 from tests.benchmark.notifier.rig import AGENCIES, Rig, rig
 from tests.benchmark.report import Report
 from tests.benchmark.sizing.model import Assumed, Costs, Need, need
+from tests.support.plain import plain
 
 AGENCY, SOURCE, FAST = AGENCIES[0], "bench-jms", "/fast"
 FACILITIES = [f"BENCHJL{n:02}" for n in range(40)]
@@ -157,7 +157,7 @@ def measure(bench: Rig, load: Load) -> Costs:
         *(Facility(id=f, name=f, state="CT", time_zone="America/New_York") for f in FACILITIES),
         Source(id=SOURCE, key_sha256=[hash_key(jail)], facilities=FACILITIES),
     ]
-    asyncio.run(publish(PlatformSettings(kafka_bootstrap_servers=bootstrap), records))
+    asyncio.run(publish(plain(bootstrap), records))
     quiet = {**bench.settings, "SALLYPORT_BREAKER_AT_LEAST": "1000000", "SALLYPORT_PROBE_INTERVAL_S": "1"}
     ingest, matcher = bench.group.service("ingest", quiet), bench.group.service("matcher", quiet)
     for service in (ingest, matcher):
@@ -250,7 +250,7 @@ def _still(look: Callable[[], dict[str, int]]) -> dict[str, int]:
 async def _live_state(bootstrap: str) -> int:
     """Bytes of custody.state.v1 when compacted: the newest record of each key."""
     newest: dict[tuple[int, bytes | None], int] = {}
-    settings = PlatformSettings(kafka_bootstrap_servers=bootstrap)
+    settings = plain(bootstrap)
     for record in await read_to_end(settings, "custody.state.v1"):
         newest[record.partition, record.key] = len(record.key or b"") + len(record.value or b"") + 12
     return sum(newest.values())

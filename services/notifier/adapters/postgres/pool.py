@@ -7,10 +7,12 @@ from typing import Any
 import asyncpg
 
 from services.notifier.adapters.postgres.access import Database
-from services.notifier.adapters.postgres.schema import head
+from services.notifier.adapters.postgres.schema import head, known
+from services.platform.logs import get_logger
 
 __all__ = ["AWAY", "Pool", "make_pool", "revision_problem"]
 
+log = get_logger(__name__)
 Pool = Any
 """asyncpg.Pool; the library has no types."""
 
@@ -46,9 +48,13 @@ async def _as_it_is(_connection: Any) -> None:
 
 
 async def revision_problem(pool: Pool) -> str | None:
-    """None when the schema is the one that this code knows."""
+    """None when the schema is the one that this code knows, or one that a later version made of it: migrations only
+    add, so that the version before can go on, and can be gone back to (docs/operate/upgrade.md)."""
     try:
         found = await pool.fetchval("select version_num from alembic_version")
     except asyncpg.UndefinedTableError:
         found = None
+    if found is not None and found not in known():
+        log.warning("database_ahead", reason=f"revision {found}, newest known here {head()}")
+        return None
     return None if found == head() else f"database is at revision {found}, wanted {head()}: sallyport migrate"

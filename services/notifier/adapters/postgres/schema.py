@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.notifier.adapters.postgres.access import Database
 
-__all__ = ["head", "migrate"]
+__all__ = ["head", "known", "migrate"]
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _LOOK_S = 0.1
@@ -35,8 +36,14 @@ def head() -> str:
     return revision
 
 
-async def migrate(database: Database) -> None:
-    """Upgrade to the newest revision, one instance at a time."""
+def known() -> frozenset[str]:
+    """Every revision that this code knows. A database at one that is not among them was upgraded by a later version."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+async def migrate(database: Database) -> str:
+    """Upgrade to the newest revision, one instance at a time; the revision that it is at then. A database that a later
+    version has upgraded is left as it is."""
     url = urlsplit(database.url)._replace(scheme="postgresql+asyncpg").geturl()
     engine = create_async_engine(url, connect_args=database.options())
     try:
@@ -48,8 +55,9 @@ async def migrate(database: Database) -> None:
                 await asyncio.sleep(_LOOK_S)
             await connection.commit()
             try:
-                await connection.run_sync(_upgrade)
+                found: str = await connection.run_sync(_upgrade)
                 await connection.commit()
+                return found
             finally:
                 await connection.execute(sqlalchemy.text(f"select pg_advisory_unlock({_LOCK})"))
                 await connection.commit()
@@ -57,7 +65,11 @@ async def migrate(database: Database) -> None:
         await engine.dispose()
 
 
-def _upgrade(connection: Any) -> None:
+def _upgrade(connection: Any) -> str:
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in known():
+        return found
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    return head()
