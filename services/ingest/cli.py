@@ -17,12 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from services.ingest.adapters.sender import Answer, Sender
+from services.ingest.roster_check import check
 from services.platform.errors import ContractViolation, SallyportError
 
 __all__ = ["detainers", "feed"]
 
 feed = App(name="feed", help="Send a roster file, or a stream of events, to ingest.")
 detainers = App(name="detainers", help="Send detainers to ingest.")
+feed.command(check)
 console = Console()
 
 Url = Annotated[str, Parameter(env_var="SALLYPORT_INGEST_URL", help="Base URL of ingest.")]

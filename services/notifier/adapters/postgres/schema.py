@@ -67,6 +67,7 @@ async def migrate(database: Database) -> str:
 
 def _upgrade(connection: Any) -> str:
     found = MigrationContext.configure(connection).get_current_revision()
+    connection.commit()  # alembic wants to begin by itself
     if found is not None and found not in known():
         return found
     config = _config()
