@@ -13,7 +13,8 @@ T    ?= tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status clean
+.PHONY: help demo test simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status \
+        images clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ dev-down: $(STAMP) ## Stop them; their data is kept
 
 dev-status: $(STAMP) ## Say what runs and where
 	@exec $(VENV)/bin/python -m deploy.devstack.cli status
+
+images: $(STAMP) ## Build the images of the services with their SBOMs, and say what each adds to its base
+	@exec $(VENV)/bin/python -m deploy.images
 
 lock: $(STAMP) ## Resolve the requirements anew into requirements/*.txt
 	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.txt

@@ -56,9 +56,13 @@ def main() -> None:
             setting = f"SALLYPORT_{'_'.join(map(str, found['loc'])).upper().removeprefix('SALLYPORT_')}"
             error_console.print(f"[red]configuration[/red]: {setting}: {found['msg']}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        # Where a command is loaded from a module that is not there, cyclopts raises its own error from the true one.
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
         error_console.print(
-            f"[red]not_installed[/red]: this image does not carry the package {error.name}",
+            f"[red]not_installed[/red]: this image does not carry the package {missing.name}",
             highlight=False,
             soft_wrap=True,
         )
