@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-__all__ = ["TopicSpec", "load_schema", "load_topics", "schema_under"]
+__all__ = ["AccessSpec", "TopicSpec", "load_access", "load_schema", "load_topics", "schema_under"]
 
 _ROOT = files("contracts")
 
@@ -41,6 +41,25 @@ class TopicSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if self.max_message_bytes is not None:
             config["max.message.bytes"] = str(self.max_message_bytes)
         return config
+
+
+class AccessSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a principal needs beside its topics. A name that ends in `*` stands for all that begin so."""
+
+    groups: tuple[str, ...] = ()
+    transactional_ids: tuple[str, ...] = ()
+    manages: tuple[Literal["topics", "acls"], ...] = ()
+
+
+@cache
+def load_access() -> dict[str, AccessSpec]:
+    """Every principal of ours by its short name, which is also that of `writers` and `readers`.
+
+    Raises:
+        msgspec.ValidationError: the file does not have the shape of AccessSpec.
+    """
+    raw = yaml.safe_load(_ROOT.joinpath("topics.yaml").read_text("utf-8"))
+    return msgspec.convert(raw["access"], dict[str, AccessSpec])
 
 
 @cache

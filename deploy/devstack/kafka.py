@@ -17,6 +17,7 @@ from kafka.errors import KafkaError
 
 from deploy.devstack.errors import StartFailed
 from deploy.devstack.java import JavaRuntime
+from deploy.devstack.locks import HOST, Locks
 from deploy.devstack.processes import LOOPBACK, ServerProcess, read_tail, spawn, wait_until
 
 __all__ = ["KafkaNode", "answers"]
@@ -41,7 +42,8 @@ _JVM = (
 
 @dataclass(frozen=True, slots=True)
 class KafkaNode:
-    """directory: holds data, settings and log of this node. port: of the clients. controller_port: of KRaft."""
+    """directory: holds data, settings and log of this node. port: of the clients. controller_port: of KRaft.
+    locks: how it is locked; None: plain text, open to all of this machine."""
 
     directory: Path
     logs: Path
@@ -49,10 +51,11 @@ class KafkaNode:
     controller_port: int
     java: JavaRuntime
     jars: tuple[Path, ...]
+    locks: Locks | None = None
 
     @property
     def bootstrap_servers(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        return f"{HOST if self.locks else LOOPBACK}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -69,23 +72,26 @@ class KafkaNode:
             "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self.port}",
             # Voters by setting, not in the metadata log: the port may be another one at the next start.
             "controller.quorum.voters": f"1@{LOOPBACK}:{self.controller_port}",
-            "log.dirs": str(self.data),
         }
+        if self.locks is not None:
+            own = self.locks.kafka_settings(self.port, self.controller_port)
+        own["log.dirs"] = str(self.data)
         return _SETTINGS.read_text() + "".join(f"{key}={value}\n" for key, value in own.items())
 
     def prepare(self) -> None:
         """Write the settings, and format the storage where that has not been done. Raises StartFailed."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
+        self._settings_file.touch(mode=0o600)  # of a locked node, with passwords
         self._settings_file.write_text(self.settings())
         if (self.data / "meta.properties").exists():
             return
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         if cluster.startswith("-"):  # would be read as an option
             cluster = "A" + cluster[1:]
-        command = self._command(
-            "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings_file), "--ignore-formatted"
-        )
+        users = self.locks.kafka_users() if self.locks is not None else []
+        arguments = ("format", "-t", cluster, "-c", str(self._settings_file), "--ignore-formatted", *users)
+        command = self._command("kafka.tools.StorageTool", *arguments)
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_START_S, cwd=self.directory, stdin=subprocess.DEVNULL
         )
@@ -111,7 +117,7 @@ class KafkaNode:
             if not process.is_running:
                 said = read_tail(self.logs / "kafka.out") or read_tail(self.log)
                 raise StartFailed(f"Kafka ended while it started; see {self.log}: {said}")
-            return answers(self.bootstrap_servers)
+            return answers(self.bootstrap_servers, self.locks.client_options() if self.locks is not None else None)
 
         if not wait_until(ready, seconds=_START_S):
             raise StartFailed(f"Kafka did not serve within {_START_S:.0f} s; see {self.log}")

@@ -22,6 +22,7 @@ from deploy.devstack.errors import ServerNotReachable, StartFailed
 from deploy.devstack.jars import ensure_jars
 from deploy.devstack.java import find_java
 from deploy.devstack.kafka import KafkaNode
+from deploy.devstack.locks import Locks
 from deploy.devstack.postgres import PostgresServer, new_password
 from deploy.devstack.processes import ServerProcess, choose_port, processes_with
 from deploy.devstack.state import StackState, locked
@@ -34,17 +35,19 @@ _START_ATTEMPTS = 2
 
 @dataclass(frozen=True, slots=True)
 class StackInfo:
-    """kafka_bootstrap_servers: host:port, as clients take it. database_url: postgresql://user:password@host:port/name"""
+    """kafka_bootstrap_servers: host:port, as clients take it. database_url: postgresql://user:password@host:port/name.
+    plaintext: so they are spoken to."""
 
     kafka_bootstrap_servers: str
     database_url: str
+    plaintext: bool = True
 
     def environ(self) -> dict[str, str]:
-        """The same as the variables that the services read. The stack is of this machine, and speaks plain text."""
+        """The same as the variables that the services read; of a stack behind locks, without what opens them."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,
             "DATABASE_URL": self.database_url,
-            "SALLYPORT_ALLOW_PLAINTEXT": "true",
+            **({"SALLYPORT_ALLOW_PLAINTEXT": "true"} if self.plaintext else {}),
         }
 
 
@@ -74,6 +77,8 @@ class DevStack:
 
     environ: KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL in it stand for servers that are used instead of that part.
     jar_cache: where the jars are kept; one for all stacks of the checkout unless told otherwise.
+    locked: Kafka is behind TLS, logins and ACLs, and `.dev/NAME/locks` has what a client needs (`locks.Locks.read`).
+        PostgreSQL is not: the wheel is built without TLS.
     say: is told, in a few words, what takes long.
     """
 
@@ -84,12 +89,14 @@ class DevStack:
         *,
         environ: Mapping[str, str] | None = None,
         jar_cache: Path | None = None,
+        locked: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.directory = root.resolve() / ".dev" / name
         self._environ = os.environ if environ is None else environ
         self._jar_cache = jar_cache or root.resolve() / ".dev" / "cache" / "jars"
+        self._locked = locked
         self._say = say
         self._state_file = self.directory / "stack.json"
         self._lock_file = self.directory / "lock"
@@ -169,6 +176,7 @@ class DevStack:
         return StackInfo(
             external_kafka or (kafka.bootstrap_servers if kafka else ""),
             external_database or (postgres.url() if postgres else ""),
+            plaintext=not self._locked,
         )
 
     def _begin_kafka(self, state: StackState) -> KafkaNode:
@@ -186,6 +194,7 @@ class DevStack:
             controller_port=state.kafka_controller_port,
             java=find_java(self._environ),
             jars=() if running else tuple(ensure_jars(self._jar_cache, environ=self._environ, say=self._say)),
+            locks=self._locks(),
         )
         if not running:
             self._say("starting Kafka")
@@ -214,6 +223,9 @@ class DevStack:
             state.postgres = server.spawn()
             state.write(self._state_file)
         return server
+
+    def _locks(self) -> Locks | None:
+        return Locks.make(self.directory / "locks") if self._locked else None
 
     def _stop(self, state: StackState) -> None:
         self._stop_strays(state)

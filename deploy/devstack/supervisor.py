@@ -15,7 +15,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -35,14 +37,24 @@ def ephemeral(
     name: str | None = None,
     *,
     jar_cache: Path | None = None,
+    locked: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[StackInfo]:
     """A stack of its own with empty data, gone at the end. KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL are honoured.
 
+    locked: Kafka behind TLS, logins and ACLs (`locks`); then servers elsewhere are no substitute.
     name: of the directory under .dev; one per process by default. Raises a DevStackError where it does not start.
     """
     name = name or f"run-{os.getpid()}"
-    command = [sys.executable, "-m", "deploy.devstack.supervisor", str(root), name, str(jar_cache or "")]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.devstack.supervisor",
+        str(root),
+        name,
+        str(jar_cache or ""),
+        "locked" if locked else "",
+    ]
     # A pipe of Python's is not inherited by programs that we start: nobody but us keeps it open.
     supervisor = subprocess.Popen(
         command,
@@ -53,7 +65,7 @@ def ephemeral(
         start_new_session=True,
     )
     try:
-        yield _hear(supervisor, say)
+        yield replace(_hear(supervisor, say), plaintext=not locked)
     finally:
         assert supervisor.stdin is not None and supervisor.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -72,7 +84,7 @@ def ephemeral(
 def _hear(supervisor: subprocess.Popen[str], say: Callable[[str], None]) -> StackInfo:
     assert supervisor.stdout is not None
     for line in supervisor.stdout:
-        message: dict[str, str] = json.loads(line)
+        message: dict[str, Any] = json.loads(line)
         match message.pop("kind"):
             case "info":
                 return StackInfo(**message)
@@ -103,14 +115,17 @@ def _wait_for_end_of(parent: int) -> None:
             return
 
 
-def _main(root: Path, name: str, jar_cache: Path | None) -> int:
+def _main(root: Path, name: str, jar_cache: Path | None, locked: bool) -> int:
     parent = os.getppid()
     # Only the pipe tells us to end. Not SIG_IGN: the servers would inherit that, and a JVM then never ends by SIGTERM.
     for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_, lambda *_: None)
     me = ServerProcess(os.getpid(), psutil.Process().create_time(), name)  # `name` is an argument of ours
     _sweep(root)
-    stack = DevStack(root, name, jar_cache=jar_cache, say=lambda text: _tell("say", text=text))
+    environ = {k: v for k, v in os.environ.items() if not (locked and k in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"))}
+    stack = DevStack(
+        root, name, environ=environ, jar_cache=jar_cache, locked=locked, say=lambda text: _tell("say", text=text)
+    )
     try:
         info = stack.up(owner=me)
         _tell("info", kafka_bootstrap_servers=info.kafka_bootstrap_servers, database_url=info.database_url)
@@ -126,4 +141,4 @@ def _main(root: Path, name: str, jar_cache: Path | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if sys.argv[3] else None))
+    sys.exit(_main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if sys.argv[3] else None, sys.argv[4] == "locked"))

@@ -8,7 +8,7 @@ from faststream.kafka import KafkaBroker
 
 from services.ingest.adapters.detainer_table import DetainerTable
 from services.ingest.adapters.records import CUSTODY_TOPIC, DETAINERS_TOPIC, REJECTS_TOPIC
-from services.ingest.adapters.roster_store import STATE_TOPIC, RosterStore
+from services.ingest.adapters.roster_store import STATE_TOPIC, RosterStore, transactional_id
 from services.ingest.api.detainers import DetainersApi
 from services.ingest.api.events import EventsApi
 from services.ingest.api.gate import Gate
@@ -18,6 +18,7 @@ from services.platform.errors import BrokerUnavailable
 from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.clients import make_broker
+from services.platform.kafka.doors import Doors
 from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.kafka.replication import Replication
@@ -48,6 +49,7 @@ class IngestService:
             linger_ms=settings.linger_ms,
         )
         declare(self.broker, [STATE_TOPIC], reads=[STATE_TOPIC])
+        self._doors = Doors(settings, "ingest", transactional_ids=[transactional_id("0")])
         gate = Gate(self.registry, self.outlet)
         rosters = RosterStore(settings)
         self._progress = [
@@ -61,6 +63,7 @@ class IngestService:
         ]
         self.health.alive("registry", self._progress[0].check)
         self.health.alive("detainers", self._progress[1].check)
+        self.health.ready("kafka", self._doors.check)
         self.health.ready("registry", self.registry.check)
         self.health.ready("detainers", self.detainers.check)
         self.health.ready("producer", self.outlet.problem)
@@ -79,6 +82,8 @@ class IngestService:
 
     async def start(self) -> None:
         await self.edge.start()
+        await self._doors.opened()
+        self._stop.spawn(self._doors.watch(), "doors")
         await self._start_outlet()
         await self.broker.start()
         for table, name in ((self.registry, "registry-restore"), (self.detainers, "detainers-restore")):

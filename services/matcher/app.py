@@ -34,6 +34,7 @@ from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.batches import subscribe
 from services.platform.kafka.clients import make_broker
+from services.platform.kafka.doors import Doors
 from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.kafka.rejects import REJECTS_TOPIC, unreadable
@@ -96,6 +97,9 @@ class MatcherService:
             [CONFLICTS_TOPIC, REVIEWS_TOPIC, BREAKERS_TOPIC, FEEDS_TOPIC, TALLIES_TOPIC, STATE_TOPIC],
             reads=[STATE_TOPIC],
         )
+        self._doors = Doors(
+            settings, "matcher", groups=[settings.group_id], transactional_ids=[f"{settings.group_id}-0"]
+        )
         self._rejects = Outlet(settings, self.broker, [REJECTS_TOPIC])
         self._progress = ConsumerProgress(
             CUSTODY_TOPIC,
@@ -111,6 +115,7 @@ class MatcherService:
             interval_s=settings.probe_interval_s,
         )
         self.health.alive("custody", self._progress.check)
+        self.health.ready("kafka", self._doors.check)
         self.health.ready("ground", self._ground_unread)
         self.health.ready("clock", self._clock.check)
         self.health.ready("partitions", self._ownership.ready)
@@ -132,6 +137,8 @@ class MatcherService:
 
     async def start(self) -> None:
         await self.edge.start()
+        await self._doors.opened()
+        self._stop.spawn(self._doors.watch(), "doors")
         await self._rejects.start()
         self._ground.detainers.collect()
         self._ground_read = self._stop.spawn(self._read_ground(), "ground-restore")

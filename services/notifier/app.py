@@ -32,6 +32,7 @@ from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.batches import in_hand, subscribe
 from services.platform.kafka.clients import make_broker
+from services.platform.kafka.doors import Doors
 from services.platform.kafka.outlets import Outlet
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.kafka.replication import Replication
@@ -59,6 +60,7 @@ class NotifierService:
         self.broker: KafkaBroker = make_broker(settings)
         self.registry = RegistryTable(self.broker, fatal=stop.fail)
         self._outlet = Outlet(settings, self.broker, [NOTICES_TOPIC, DECISIONS_TOPIC, "rejects.v1"])
+        self._doors = Doors(settings, "notifier", groups=[settings.group_id, f"{settings.group_id}-reviews"])
         secrets = SecretBox([key.get_secret_value() for key in settings.secrets_keys])
         self._webhooks = WebhookSender(
             deadline_s=settings.webhook_deadline_s,
@@ -97,6 +99,7 @@ class NotifierService:
             self._connected, self._outlet, left_after_s=2 * settings.kafka_request_timeout_ms / 1000
         )
         self.health.alive("dispatcher", self._dispatcher.check)
+        self.health.ready("kafka", self._doors.check)
         self.health.ready("registry", self.registry.check)
         self.health.ready("database", lambda: self._migrated)
         self.health.ready("producer", self._outlet.problem)
@@ -143,6 +146,8 @@ class NotifierService:
         await self.edge.start()
         await self._webhooks.start()
         self._pool = await self._connect()
+        await self._doors.opened()
+        self._stop.spawn(self._doors.watch(), "doors")
         await self._start_outlet()
         await self.broker.start()
         spawn = self._stop.spawn

@@ -11,6 +11,9 @@ __all__ = [
     "ContractViolation",
     "Fenced",
     "Forbidden",
+    "KafkaLoginRefused",
+    "KafkaNotAuthorised",
+    "KafkaNotTrusted",
     "SallyportError",
     "Unauthenticated",
     "Unavailable",
@@ -83,6 +86,24 @@ class BrokerUnavailable(Unavailable):
     """Kafka did not take the records within their time."""
 
     code = "broker_unavailable"
+
+
+class KafkaNotTrusted(BrokerUnavailable):
+    """A broker's certificate is not one that is trusted, is of another host name, or there is no TLS at all."""
+
+    code = "kafka_not_trusted"
+
+
+class KafkaLoginRefused(BrokerUnavailable):
+    """The brokers do not take this user with this password, or not by this mechanism."""
+
+    code = "kafka_login_refused"
+
+
+class KafkaNotAuthorised(BrokerUnavailable):
+    """The login is good, and an ACL is missing; the message names the resource. Once it is granted, all goes on."""
+
+    code = "kafka_not_authorised"
 
 
 class Fenced(SallyportError):

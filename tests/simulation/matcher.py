@@ -41,6 +41,7 @@ model = cache(load_model)
 def _settings(inputs: int, inbox: int, poll: int) -> MatcherSettings:
     return MatcherSettings.model_validate(
         {
+            "allow_plaintext": True,
             "group_id": GROUP,
             "kafka_request_timeout_ms": 2000,
             "transaction_max_inputs": inputs,

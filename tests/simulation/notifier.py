@@ -31,7 +31,14 @@ NOTIFIER_GROUP: Final = "sallyport-notifier"
 @cache
 def _settings() -> NotifierSettings:
     return NotifierSettings.model_validate(
-        {"poll_s": 4.0, "retry_scale": 0.02, "webhook_deadline_s": 3.0, "smtp_deadline_s": 3.0, "lease_margin_s": 2.0}
+        {
+            "allow_plaintext": True,
+            "poll_s": 4.0,
+            "retry_scale": 0.02,
+            "webhook_deadline_s": 3.0,
+            "smtp_deadline_s": 3.0,
+            "lease_margin_s": 2.0,
+        }
     )
 
 

@@ -26,7 +26,7 @@ from services.platform.kafka.clients import make_consumer, make_producer
 from services.platform.kafka.lanes import partition_of
 from services.platform.kafka.outlets import OutRecord
 
-__all__ = ["STATE_TOPIC", "RosterStore", "Stamp"]
+__all__ = ["STATE_TOPIC", "RosterStore", "Stamp", "transactional_id"]
 
 STATE_TOPIC: Final = "roster.state.v1"
 _HEAD: Final = "head"
@@ -39,6 +39,11 @@ _head: Final = msgspec.json.Decoder(Head).decode
 _known: Final = msgspec.json.Decoder(Known).decode
 
 Compute = Callable[[Head | None, dict[str, Known]], Delta]
+
+
+def transactional_id(facility: str) -> str:
+    """The one of a facility's rosters; contracts/topics.yaml knows how they begin."""
+    return f"sallyport-ingest-roster-{facility}"
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -77,7 +82,7 @@ class RosterStore:
     async def _take(self, facility: str, stamp: Stamp, compute: Compute) -> Delta:
         producer = make_producer(
             self._settings,
-            transactional_id=f"sallyport-ingest-roster-{facility}",
+            transactional_id=transactional_id(facility),
             transaction_timeout_ms=_TRANSACTION_MS,
             max_batch_size=512 * 1024,
             retry_backoff_ms=20,

@@ -17,6 +17,7 @@ from aiokafka.structs import RecordMetadata
 from services.matcher.adapters.changelog import STATE_TOPIC
 from services.platform.errors import BrokerUnavailable, Fenced
 from services.platform.kafka.clients import make_consumer, make_producer
+from services.platform.kafka.doors import refusal
 from services.platform.kafka.outlets import OutRecord
 from services.platform.settings import PlatformSettings
 
@@ -75,6 +76,7 @@ class PartitionWriter:
     """A writer that is a transactional producer."""
 
     def __init__(self, settings: PlatformSettings, transactional_id: str) -> None:
+        self._transactional_id = transactional_id
         self._producer: AIOKafkaProducer = make_producer(
             settings, transactional_id=transactional_id, max_batch_size=512 * 1024, retry_backoff_ms=10
         )
@@ -85,7 +87,8 @@ class PartitionWriter:
             await asyncio.wait_for(self._producer.start(), self._timeout_s)
         except (KafkaError, OSError, TimeoutError) as error:
             await self._producer.stop()
-            raise BrokerUnavailable("the partition's writer cannot start") from error
+            what = f"the writer {self._transactional_id} cannot start"
+            raise refusal(error, what) or BrokerUnavailable(f"{what}: {type(error).__name__}") from error
 
     async def stop(self) -> None:
         try:
@@ -101,7 +104,8 @@ class PartitionWriter:
         except ProducerFenced as error:
             raise Fenced("another instance holds this partition") from error
         except (KafkaError, TimeoutError, OSError) as error:
-            raise BrokerUnavailable(f"the transaction did not commit: {type(error).__name__}") from error
+            what = f"the transaction of {self._transactional_id} did not commit"
+            raise refusal(error, what) or BrokerUnavailable(f"{what}: {type(error).__name__}") from error
 
     async def _publish(self, records: Sequence[OutRecord]) -> int:
         producer = self._producer

@@ -17,11 +17,13 @@ from weakref import WeakKeyDictionary
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, GroupAuthorizationFailedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from services.platform.errors import KafkaNotAuthorised
 
 __all__ = ["BatchHandler", "Fatal", "Records", "in_hand", "subscribe"]
 
@@ -150,6 +152,10 @@ def _guard_polls(subscriber: BatchSubscriber, fail: Fatal) -> None:
                 timeout_ms=subscriber.batch_timeout_ms, max_records=subscriber.max_records or None
             )
             return tuple(chain.from_iterable(found.values()))
+        except GroupAuthorizationFailedError as error:
+            # The consumer's coordinator has ended with it, and does not come back when the ACL does.
+            fail(KafkaNotAuthorised(f"READ of group {subscriber.group_id}: sallyport topics apply --acls"))
+            raise ConsumerStoppedError from error
         except (KafkaError, ConsumerStoppedError):
             raise  # the one is tried again after a pause, the other is the regular end
         except Exception as error:

@@ -10,8 +10,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from services.platform.errors import BrokerUnavailable
 from services.platform.kafka.clients import make_producer
+from services.platform.kafka.doors import explained
 from services.platform.kafka.lanes import InDoubt, Lanes, NotTaken
 from services.platform.kafka.records import OutRecord
 from services.platform.settings import PlatformSettings
@@ -58,11 +58,11 @@ class Outlet:
         )
 
     async def start(self) -> None:
-        """Raises BrokerUnavailable when no broker answers."""
+        """Raises BrokerUnavailable when no broker answers, or which door is shut (`doors`)."""
         try:
             await self._lanes.start()
         except (KafkaError, OSError) as error:
-            raise BrokerUnavailable(f"no broker at {self._settings.kafka_bootstrap_servers}") from error
+            raise await explained(self._settings, error, self._settings.kafka_bootstrap_servers) from error
 
     async def stop(self, deadline_s: float = 5.0) -> None:
         """Flush within `deadline_s` seconds, and close."""

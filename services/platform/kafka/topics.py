@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError
+from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError, TopicAuthorizationFailedError
 from msgspec import Struct
 
 from contracts.catalog import TopicSpec
-from services.platform.errors import BrokerUnavailable, ConfigurationError
-from services.platform.kafka.clients import client_options
+from services.platform.errors import BrokerUnavailable, ConfigurationError, KafkaNotAuthorised
+from services.platform.kafka.doors import admin_client, refusal
 from services.platform.settings import PlatformSettings
 
 __all__ = ["Change", "TopicAdmin", "plan"]
@@ -70,17 +70,13 @@ def _loses(key: str, now: str, wanted: str) -> bool:
 class TopicAdmin:
     """The cluster's side. A context manager, since the client has threads and sockets.
 
-    Raises BrokerUnavailable when no broker answers.
+    Raises BrokerUnavailable when no broker answers, or what `doors` says of a login or a certificate.
     """
 
     def __init__(self, settings: PlatformSettings, *, replication_factor: int = -1, timeout_ms: int = 10_000) -> None:
         self._replication_factor = replication_factor
         self._timeout_ms = timeout_ms
-        options = client_options(settings) | {"client_id": "sallyport-topics", "request_timeout_ms": timeout_ms}
-        try:
-            self._client = KafkaAdminClient(**options)
-        except KafkaError as error:
-            raise BrokerUnavailable(f"no broker at {settings.kafka_bootstrap_servers}") from error
+        self._client: KafkaAdminClient = admin_client(settings, "sallyport-topics", timeout_ms)
 
     def __enter__(self) -> TopicAdmin:
         return self
@@ -89,12 +85,15 @@ class TopicAdmin:
         self._client.close()
 
     def existing(self, names: list[str]) -> dict[str, Existing]:
-        """Those of `names` that the cluster has."""
-        present = set(self._client.list_topics()) & set(names)
-        if not present:
+        """Those of `names` that the cluster has. Raises KafkaNotAuthorised: it does not tell us."""
+        described = self._client.describe_topics(sorted(names))
+        if denied := [t["name"] for t in described if t["error_code"] == TopicAuthorizationFailedError.errno]:
+            raise KafkaNotAuthorised(f"DESCRIBE of {', '.join(denied)}: sallyport topics apply --acls")
+        partitions = {t["name"]: len(t["partitions"]) for t in described if not t["error_code"]}
+        if not partitions:
             return {}
-        partitions = {t["name"]: len(t["partitions"]) for t in self._client.describe_topics(sorted(present))}
-        configs = self._configs(sorted(present))
+        present = sorted(partitions)
+        configs = self._configs(present)
         return {name: Existing(partitions[name], configs.get(name, {})) for name in present}
 
     def _configs(self, names: list[str]) -> dict[str, dict[str, str]]:
@@ -129,7 +128,8 @@ class TopicAdmin:
         except (RetriableError, KafkaTimeoutError) as error:
             raise BrokerUnavailable("the cluster did not answer in time") from error
         except KafkaError as error:
-            raise ConfigurationError(f"the cluster refuses the change: {type(error).__name__}") from error
+            what = "the cluster refuses the change"
+            raise refusal(error, what) or ConfigurationError(f"{what}: {type(error).__name__}") from error
 
     def _create(self, names: list[str], declared: Mapping[str, TopicSpec]) -> None:
         if names:

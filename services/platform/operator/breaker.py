@@ -15,8 +15,9 @@ from rich.table import Table
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.types.feed import Breaker, BreakerState
-from services.platform.errors import BrokerUnavailable, ContractViolation, Fenced, SallyportError
+from services.platform.errors import ContractViolation, Fenced, SallyportError
 from services.platform.kafka.clients import make_producer
+from services.platform.kafka.doors import explained
 from services.platform.operator.reading import at, known, make_console, read_to_end, span
 from services.platform.settings import PlatformSettings
 
@@ -132,7 +133,7 @@ async def _decide(
     except ProducerFenced:
         raise Fenced("another operator decided on a breaker just now: look again (sallyport breaker list)") from None
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"{BREAKERS_TOPIC} could not be written: {type(error).__name__}") from error
+        raise await explained(settings, error, f"{BREAKERS_TOPIC} could not be written") from error
     finally:
         await producer.stop()
     more = sum(b.facility == facility and b.state is BreakerState.TRIPPED for b in breakers) - 1

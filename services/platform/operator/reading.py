@@ -13,8 +13,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from services.platform.errors import BrokerUnavailable, ConfigurationError
+from services.platform.errors import ConfigurationError, KafkaNotAuthorised
 from services.platform.kafka.clients import make_consumer
+from services.platform.kafka.doors import explained
 from services.platform.settings import PlatformSettings
 
 __all__ = ["at", "known", "make_console", "read_to_end", "span"]
@@ -29,7 +30,7 @@ async def read_to_end(settings: PlatformSettings, topic: str) -> list[ConsumerRe
     """Every committed record that is in the topic now, in the order of each partition.
 
     Raises:
-        BrokerUnavailable: Kafka is away, or did not give it all within a minute.
+        BrokerUnavailable: Kafka is away or shut (`doors`), or did not give it all within a minute.
         ConfigurationError: there is no such topic.
     """
     consumer = make_consumer(settings)
@@ -40,6 +41,8 @@ async def read_to_end(settings: PlatformSettings, topic: str) -> list[ConsumerRe
             if topic not in await consumer.topics():
                 raise ConfigurationError(f"there is no topic {topic}: sallyport topics apply")
             consumer.assign([TopicPartition(topic, 0)])  # makes the client ask for its partitions
+            if topic in consumer._client.cluster.unauthorized_topics:
+                raise KafkaNotAuthorised(f"READ of topic {topic}: sallyport topics apply --acls")
             while not (numbers := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 - aiokafka tells nobody
                 await asyncio.sleep(_LOOK_S)
             partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
@@ -52,7 +55,7 @@ async def read_to_end(settings: PlatformSettings, topic: str) -> list[ConsumerRe
                     for records in (await consumer.getmany(partition, timeout_ms=200)).values():
                         found += records
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"{topic} could not be read: {type(error).__name__}") from error
+        raise await explained(settings, error, f"{topic} could not be read") from error
     finally:
         await consumer.stop()
     return found

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.types.registry import RegistryRecord, registry_key
-from services.platform.errors import BrokerUnavailable, ContractViolation
+from services.platform.errors import ContractViolation
 from services.platform.kafka.clients import make_producer
+from services.platform.kafka.doors import explained
 from services.platform.registry import REGISTRY_TOPIC, hash_key, new_key
 from services.platform.settings import PlatformSettings
 
@@ -65,7 +66,7 @@ async def publish(settings: PlatformSettings, records: list[RegistryRecord]) -> 
             )
         await producer.flush()
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"registry.v1 could not be written: {type(error).__name__}") from error
+        raise await explained(settings, error, "registry.v1 could not be written") from error
     finally:
         await producer.stop()
 
