@@ -99,6 +99,8 @@ def test_a_principal_that_is_none_is_refused(principals: dict[str, str]) -> None
 def test_a_shut_door_has_a_code_of_ours(error: BaseException, ours: type[SallyportError], code: str) -> None:
     if isinstance(error, ssl.SSLCertVerificationError):
         error.verify_message = "self-signed certificate"
+    elif isinstance(error, ssl.SSLError):
+        error.reason = "WRONG_VERSION_NUMBER"
     found = refusal(error, "localhost:9093")
     assert type(found) is ours and found.code == code and "localhost:9093" in str(found)
     assert found.retryable, "an ACL or a user may be made later"
