@@ -10,6 +10,7 @@ from typing import Final
 from services.notifier.adapters.postgres.pool import AWAY, Pool
 from services.notifier.adapters.postgres.watching import endpoints, releases
 from services.notifier.metrics import (
+    ENDPOINT_ATTEMPTS,
     ENDPOINT_FAILURES,
     ENDPOINT_IN_FLIGHT,
     ENDPOINT_OLDEST,
@@ -59,6 +60,8 @@ class Gauges:
             gauge.clear()
         for endpoint in found:
             name = (endpoint.agency, endpoint.subscription_id)
+            for outcome in ("delivered", "failed"):  # from 0 on: the first one would not show as an increase
+                ENDPOINT_ATTEMPTS.labels(*name, outcome)
             ENDPOINT_STATE.labels(*name, endpoint.channel, endpoint.state).set(1)
             ENDPOINT_FAILURES.labels(*name).set(endpoint.failures_in_a_row)
             ENDPOINT_IN_FLIGHT.labels(*name).set(endpoint.in_flight)

@@ -1,0 +1,118 @@
+"""Rules, their tests and their runbooks: what they name is there, and nothing is left out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.observe.files import OBSERVE, RUNBOOKS, alerts, records, rule_tests
+from tests.observe.promql import TARGET, grouped_by, ours, selectors
+from tests.support.tools import program
+
+HARMLESS = {
+    *TARGET, "agency", "channel", "check", "code", "component", "facility", "objective", "partition", "subscription",
+    "topic",
+}  # fmt: skip
+"""Labels that an alert may carry: none of them names a person (G8)."""
+OBJECTIVES = {r["labels"]["objective"] for r in records() if r["record"] == "sallyport:objective_budget:ratio"}
+INSTALL = "apt-get install --no-install-recommends prometheus"
+
+
+def _expressions() -> list[Any]:
+    named = [(name, rule["expr"]) for name, rule in alerts().items()]
+    named += [(f"{r['record']} {r.get('labels', {}).get('objective', '')}", r["expr"]) for r in records()]
+    return [pytest.param(expr, id=name) for name, expr in named]
+
+
+@pytest.mark.parametrize("expr", _expressions())
+def test_a_rule_asks_for_metrics_that_services_have(expr: str) -> None:
+    known = {**ours(), "up": frozenset[str](), **{r["record"]: frozenset({"objective"}) for r in records()}}
+    known["sallyport:consumer_lag_records:sum"] = frozenset({"topic"})
+    found = selectors(expr)
+    assert found or expr.startswith("vector(")
+    labels = set(TARGET)
+    for selector in found:
+        assert selector.metric in known, selector.metric
+        labels |= known[selector.metric]
+        assert selector.labels <= known[selector.metric] | TARGET, selector
+    assert grouped_by(expr) <= labels
+
+
+def test_the_look_at_queries_sees_what_is_wrong() -> None:
+    expr = 'sum by (le, stage) (rate(a_bucket{stage=~"x|y",le="1"}[5m])) / on (stage) group_left b:c > 3 and vector(1)'
+    assert [(s.metric, set(s.labels)) for s in selectors(expr)] == [("a_bucket", {"stage", "le"}), ("b:c", set())]
+    assert grouped_by(expr) == {"le", "stage"}
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_an_alert_says_how_bad_it_is_and_where_to_read_on(name: str) -> None:
+    rule = alerts()[name]
+    assert rule["labels"] == {"severity": rule["labels"]["severity"]}
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    notes = rule["annotations"]
+    assert notes.keys() == {"summary", "description", "runbook"}
+    assert notes["runbook"] == f"docs/operate/runbooks/{name}.md"
+    shown = set(re.findall(r"\$labels\.(\w+)", notes["summary"] + notes["description"]))
+    assert shown <= HARMLESS
+    # Whatever is left after the last aggregation is on the alert, and goes to whoever is on duty.
+    if "absent" not in rule["expr"] and name != "SallyportServiceDown":
+        assert grouped_by(rule["expr"]) - {"le"} <= HARMLESS
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_an_alert_is_tested_by_series_that_fire_it_and_by_series_that_do_not(name: str) -> None:
+    checks = [(case, check) for _, case, check in rule_tests() if check["alertname"] == name]
+    assert any(check["exp_alerts"] for _, check in checks), "nothing fires it"
+    quiet = [case for case, check in checks if not check["exp_alerts"]]
+    assert any(case["input_series"] for case in quiet), "nothing is shown not to fire it"
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_an_objective_has_its_windows_and_both_its_alarms_are_tested(objective: str) -> None:
+    windows = {
+        r["record"].rpartition("ratio_rate")[2] for r in records() if _of(r) == objective and "errors" in r["record"]
+    }
+    assert windows == {"5m", "30m", "1h", "6h"}
+    for alert in ("SallyportObjectiveBurnsFast", "SallyportObjectiveBurnsSlowly"):
+        checks = [(name, check) for name, _, check in rule_tests() if check["alertname"] == alert]
+        mine = [check for name, check in checks if name.startswith(objective)]
+        assert any(e["exp_labels"]["objective"] == objective for check in mine for e in check["exp_alerts"])
+        assert any(not check["exp_alerts"] for check in mine)
+
+
+def _of(rule: dict[str, Any]) -> str:
+    return str(rule.get("labels", {}).get("objective", ""))
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    assert {page.stem for page in RUNBOOKS.glob("*.md")} == set(alerts())
+
+
+def test_promtool_finds_the_rules_well_formed() -> None:
+    promtool = program("promtool", INSTALL)
+    files = [str(file) for file in sorted((OBSERVE / "rules").glob("*.yaml"))]
+    done = subprocess.run([promtool, "check", "rules", *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", sorted((OBSERVE / "tests").glob("*.yaml")), ids=lambda file: str(file.stem))
+def test_promtool_sees_alerts_fire_and_not_fire(file: Any) -> None:
+    promtool = program("promtool", INSTALL)
+    done = subprocess.run(
+        [promtool, "test", "rules", file.name], cwd=file.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_the_configuration_well_formed() -> None:
+    promtool = program("promtool", INSTALL)
+    done = subprocess.run(
+        [promtool, "check", "config", "--syntax-only", str(OBSERVE / "prometheus.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,98 @@
+"""Runbooks can be followed: each says what it means, what to look at and what to do, by commands that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.platform.cli import app
+from tests.observe.files import ROOT, RUNBOOKS, code_of, records
+from tests.observe.promql import TARGET, grouped_by, ours, selectors
+
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+OPERATE = RUNBOOKS.parent
+HEADLINES = ["What it means", "What to look at", "What to do"]
+_HTTP = re.compile(r"(GET|POST|DELETE) (/\S*)$")
+
+
+def _pages() -> list[Any]:
+    return [pytest.param(page, id=page.stem) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", _pages())
+def test_a_runbook_has_three_parts_and_something_in_each(page: Path) -> None:
+    title, *parts = re.split(r"^## ", page.read_text("utf-8"), flags=re.MULTILINE)
+    assert title == f"# {page.stem}\n\n"
+    assert [part.splitlines()[0] for part in parts] == HEADLINES
+    assert all(len(part.split()) > 25 for part in (parts[0], parts[2]))
+    assert code_of(parts[1])
+
+
+@pytest.mark.parametrize("page", [*_pages(), OPERATE / "objectives.md", OPERATE / "observe.md"])
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def _lines(kind: str) -> list[Any]:
+    found = []
+    for page in [*PAGES, OPERATE / "objectives.md", OPERATE / "observe.md"]:
+        lines = [line for line in code_of(page.read_text("utf-8")) if _kind(line) == kind]
+        found += [pytest.param(line, id=f"{page.stem}: {line[:60]}") for line in lines]
+    return found
+
+
+def _kind(line: str) -> str:
+    first = line.split()[0]
+    if first in ("sallyport", "select", "promtool", "python"):
+        return first
+    if _HTTP.match(line):
+        return "http"
+    return "tool" if first.startswith("kafka-") else "query"
+
+
+@pytest.mark.parametrize("line", _lines("sallyport"))
+def test_a_command_is_one_that_there_is(line: str) -> None:
+    # The arguments too: bound to the command's parameters, and not carried out.
+    _, bound, unused = app.parse_known_args(shlex.split(line)[1:])[:3]
+    assert not unused, unused
+    assert bound is not None
+
+
+def test_the_look_at_commands_sees_what_is_wrong() -> None:
+    with pytest.raises(BaseException):  # noqa: B017 - cyclopts ends the program, as it does for a person
+        app.parse_args(["breaker", "relase", "X"], print_error=False)
+
+
+def _routes() -> set[tuple[str, str]]:
+    return {
+        (method.upper(), path)
+        for file in (ROOT / "docs" / "api").glob("*.openapi.json")
+        for path, operations in json.loads(file.read_text("utf-8"))["paths"].items()
+        for method in operations
+    }
+
+
+@pytest.mark.parametrize("line", _lines("http"))
+def test_a_request_is_one_that_a_service_answers(line: str) -> None:
+    match = _HTTP.match(line)
+    assert match is not None
+    assert (match[1], match[2]) in _routes()
+
+
+@pytest.mark.parametrize("line", _lines("query"))
+def test_a_query_asks_for_metrics_that_there_are(line: str) -> None:
+    known = {**ours(), "up": frozenset[str](), **{r["record"]: frozenset({"objective", "topic"}) for r in records()}}
+    labels = set(TARGET)
+    assert selectors(line)
+    for selector in selectors(line):
+        assert selector.metric in known, selector.metric
+        labels |= known[selector.metric]
+        assert selector.labels <= known[selector.metric] | TARGET, selector
+    assert grouped_by(line) <= labels
