@@ -12,6 +12,7 @@ from faststream.kafka import KafkaBroker
 from services.matcher.adapters.changelog import STATE_TOPIC
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.gauges import Gauges
+from services.matcher.adapters.membership import Membership
 from services.matcher.adapters.metered import MeteredEngine
 from services.matcher.adapters.ownership import CUSTODY_TOPIC, Ownership
 from services.matcher.adapters.records import (
@@ -64,12 +65,14 @@ class MatcherService:
         self._ground = Ground(engine, settings.terms, self._places, settings.feed_terms)
         self._ground_read: asyncio.Future[None] | None = None
         self._registry = RegistryTable(self.broker, fatal=stop.fail, changed=self._places_changed)
+        self._membership = Membership(settings, consumer=self._custody_consumer, fatal=stop.fail)
         self._ownership = Ownership(
             settings,
             self._ground,
             store=KafkaStateLog(settings, settings.group_id),
             clock=self._clock,
             consumer=self._custody_consumer,
+            membership=self._membership,
             spawn=stop.spawn,
             ground_ready=self._ground_ready,
             on_unreadable=self._keep_unreadable,
@@ -89,7 +92,9 @@ class MatcherService:
             on_taken=self._ownership.taken,
             description="Custody events of the partitions that this instance owns.",
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            # A heartbeat is also how a member hears of a rebalance: never rarer than at the default timeout.
+            heartbeat_interval_ms=min(settings.session_timeout_ms, 10_000) // 4,
+            group_instance_id=settings.group_instance_id or None,
             fetch_max_wait_ms=100,
         )
         declare(
@@ -147,6 +152,8 @@ class MatcherService:
         self._stop.spawn(self._gauges.run(), "gauges")
         MODEL.labels(self._ground.engine.model).set(1)
         self._stop.spawn(Replication("matcher", self._rejects.client).run(), "replication")
+        if self._settings.group_instance_id:
+            self._stop.spawn(self._membership.watch(lambda: self._ownership.assigned), "membership")
         log.info("started")
 
     async def stop(self, deadline_s: float) -> None:
@@ -154,9 +161,10 @@ class MatcherService:
         until = loop.time() + deadline_s
         # Takes no more, and leaves the group, so that others begin to restore. With the coordinator away that may last.
         leaving = asyncio.create_task(self.broker.stop())
-        _, late = await asyncio.wait({leaving}, timeout=deadline_s / 3)
+        patience_s = 0.5 if self._membership.is_taken else deadline_s / 3
+        _, late = await asyncio.wait({leaving}, timeout=patience_s)
         for task in late:
-            log.warning("group_not_left", deadline_s=deadline_s / 3)
+            log.warning("group_not_left", deadline_s=patience_s)
             task.cancel()
         await self._ownership.finish(max(0.0, until - loop.time() - 1))
         await self._rejects.stop()

@@ -19,6 +19,14 @@ class MatcherSettings(PlatformSettings):
     """What the matcher needs beyond the platform's settings."""
 
     group_id: str = Field(default="sallyport-matcher", description="Consumer group, and prefix of transactional ids.")
+    group_instance_id: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Static membership: the place of this instance in the consumer group, another one for each, kept "
+        "over a restart; back within session_timeout_ms it has its partitions again, and no other lost any. Empty: "
+        "dynamic membership.",
+    )
     look_back_days: int = Field(
         default=30, ge=0, description="A detainer lodged at most so many days after a release is told of it (rule 11)."
     )

@@ -11,6 +11,7 @@ __all__ = [
     "ContractViolation",
     "Fenced",
     "Forbidden",
+    "InstanceIdTaken",
     "KafkaLoginRefused",
     "KafkaNotAuthorised",
     "KafkaNotTrusted",
@@ -111,3 +112,10 @@ class Fenced(SallyportError):
 
     code = "fenced"
     alert = False
+
+
+class InstanceIdTaken(Fenced):
+    """Another process has joined the consumer group under our `group_instance_id`; this one has to end."""
+
+    code = "instance_id_taken"
+    alert = True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.clock import SystemClock
+from services.matcher.adapters.membership import Membership
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.domain.ground import Ground
@@ -68,6 +69,10 @@ class _Clock(SystemClock):
         return self._matcher.world.loop.time() + self._spent
 
 
+def _never(error: BaseException) -> None:
+    raise AssertionError("members are dynamic here") from error
+
+
 class Matcher(Service):
     """One instance. zones: facility -> IANA name, which it has from the registry."""
 
@@ -94,6 +99,7 @@ class Matcher(Service):
             store=KafkaStateLog(self._settings, GROUP),
             clock=_Clock(self, self._settings.clock_skew_limit_s),
             consumer=lambda: self.consumer,
+            membership=Membership(self._settings, consumer=lambda: self.consumer, fatal=_never),
             spawn=self.spawn,
             ground_ready=self._ground_ready,
             on_unreadable=self._keep_unreadable,

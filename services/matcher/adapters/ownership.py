@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from services.matcher.adapters.broadcasts import Broadcast, Key, broadcasts
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.lane import Lane, Parked
+from services.matcher.adapters.membership import Membership
 from services.matcher.adapters.writer import StateLog
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
@@ -32,6 +33,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Makes a lane for each partition assigned, and hands each lane what is its own.
 
     store, clock: as for Lane.
+    membership: keeps us from joining the group again where another process has our place.
     spawn: runs a lane's coroutine; what it raises fails the process.
     ground_ready: returns once the ground holds all that was there at the start.
     on_unreadable: keeps a record of a broadcast topic that cannot be read (G1).
@@ -45,6 +47,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         store: StateLog,
         clock: Clock,
         consumer: Callable[[], AIOKafkaConsumer | None],
+        membership: Membership,
         spawn: Callable[..., asyncio.Task[None]],
         ground_ready: Callable[[], Awaitable[None]],
         on_unreadable: Callable[[ConsumerRecord, ContractViolation], None],
@@ -55,6 +58,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._store = store
         self._clock = clock
         self._consumer = consumer
+        self._membership = membership
         self._spawn = spawn
         self._ground_ready = ground_ready
         self._on_unreadable = on_unreadable
@@ -97,6 +101,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             raise AssertionError("partitions assigned to a consumer that is not there")
         # Nothing is fetched until the lane knows from where: its progress counts, not the group's offsets.
         consumer.pause(*assigned)
+        self._membership.joined()
         partitions = len(consumer.partitions_for_topic(CUSTODY_TOPIC) or ())
         for tp in sorted(assigned):
             lane = Lane(
@@ -125,6 +130,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.give_up([tp.partition for tp in revoked], self._settings.revoke_budget_s)
         self.assigned = False
         log.info("partitions_revoked", partitions=sorted(tp.partition for tp in revoked))
+        await self._membership.before_joining()
 
     async def give_up(self, partitions: list[int], budget_s: float) -> None:
         """Stop lanes within one budget for all; a transaction that takes longer is aborted, and nothing of it shows."""

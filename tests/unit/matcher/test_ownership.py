@@ -9,6 +9,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.clock import SystemClock
+from services.matcher.adapters.membership import Membership
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.domain.ground import Ground
@@ -29,6 +30,7 @@ def ownership() -> Ownership:
         store=KafkaStateLog(settings, "unused"),
         clock=SystemClock(60),
         consumer=lambda: None,
+        membership=Membership(settings, consumer=lambda: None, fatal=lambda _: pytest.fail("no id was given")),
         spawn=lambda work, name: asyncio.create_task(work, name=name),
         ground_ready=ready,
         on_unreadable=lambda *_: pytest.fail("all of it can be read"),
