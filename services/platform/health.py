@@ -37,6 +37,10 @@ class Health:
         """What is wrong, by check; empty when ready."""
         return _run(self._ready)
 
+    def ready_names(self) -> list[str]:
+        """The checks of /readyz, in the order in which they were added."""
+        return list(self._ready)
+
     def measure(self) -> None:
         """Put the verdict of every check into the metrics: asked at each scrape, so that it is of that moment."""
         for probe, checks in (("live", self._alive), ("ready", self._ready)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shlex
@@ -38,6 +39,17 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("service", ["ingest", "matcher", "notifier"])
+def test_every_check_of_readiness_is_explained(service: str) -> None:
+    module = importlib.import_module(f"services.{service}.app")
+    page = (RUNBOOKS / "SallyportNotReady.md").read_text("utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    explained = {
+        name for row in rows if "all" in row[2] or service in row[2] for name in re.findall(r"`(\w+)`", row[1])
+    }
+    assert set(module.describe().health.ready_names()) <= explained
 
 
 def _lines(kind: str) -> list[Any]:
