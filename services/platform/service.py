@@ -12,11 +12,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from typing import Any, Protocol
 
 import uvloop
 
+from services.platform.build import build_version
 from services.platform.logs import configure, get_logger
 from services.platform.metrics import BUILD
 from services.platform.settings import PlatformSettings
@@ -119,5 +119,5 @@ def run(name: str, settings: PlatformSettings, build: Callable[[Stop], Service])
     # thresholds the collector walked the tables over and over: a third of the matcher's time.
     gc.set_threshold(50_000, 20, 100)
     configure(name, settings.instance or instance_name(name), settings.log_level)
-    BUILD.labels(name, version("sallyport")).set(1)
+    BUILD.labels(name, build_version()).set(1)
     return uvloop.run(_serve(build, settings.drain_deadline_s))
