@@ -2,6 +2,7 @@
 
 Headers carry no personal data (G8): ids, types and times only. `ce_acceptedtime` is an extension of ours: when
 ingest took the input that the event goes back to, so that the end-to-end age can be told at any later place.
+`ce_traceparent`, where there is one, is the Distributed Tracing extension: see `traceparent`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from contracts.traceparent import header
 from contracts.types.common import within_years
 
 __all__ = ["CONTENT_TYPE", "SPEC_VERSION", "Attributes", "decode_headers", "encode_headers", "rfc3339"]
@@ -46,8 +48,8 @@ def rfc3339(instant: datetime) -> str:
 _FIXED: Final = (("ce_specversion", SPEC_VERSION.encode()), ("content-type", CONTENT_TYPE.encode()))
 
 
-def encode_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
-    """The Kafka headers of an event, in an order that never varies."""
+def encode_headers(attributes: Attributes, traceparent: str | None = None) -> list[tuple[str, bytes]]:
+    """The Kafka headers of an event, in an order that never varies. traceparent: a valid one, to be carried along."""
     return [
         *_FIXED,
         ("ce_id", attributes.id.encode()),
@@ -55,6 +57,7 @@ def encode_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
         ("ce_type", attributes.type.encode()),
         ("ce_time", rfc3339(attributes.time).encode()),
         ("ce_acceptedtime", rfc3339(attributes.accepted_at).encode()),
+        *header(traceparent),
     ]
 
 

@@ -37,6 +37,11 @@ _HEADERS: Final[dict[str, Any]] = {
             "format": "date-time",
             "description": "When ingest took the input that the event goes back to.",
         },
+        "ce_traceparent": {
+            "type": "string",
+            "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+            "description": "Distributed Tracing extension: the span that led here, where there is a trace.",
+        },
         "content-type": {"type": "string", "const": CONTENT_TYPE},
     },
 }

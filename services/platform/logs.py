@@ -19,6 +19,7 @@ from typing import Any, Final
 import structlog
 
 from services.platform.errors import SallyportError
+from services.platform.tracing import current_trace_id
 
 __all__ = ["KEYS", "configure", "get_logger"]
 
@@ -36,6 +37,8 @@ KEYS: Final = frozenset(
         # what came of it
         "code", "field", "stage", "outcome", "status", "reason", "error", "attempt", "count", "bytes", "kind",
         "duration_ms", "age_ms", "deadline_s", "wait_s", "lag", "signal", "exit_code", "partitions", "rows",
+        # where in which trace (docs/traces.md)
+        "trace_id",
     }
 )  # fmt: skip
 
@@ -81,6 +84,13 @@ def _exception_without_values(_logger: Any, _method: str, event: MutableMapping[
     elif isinstance(error, OSError) and error.errno is not None:
         said = f": {os.strerror(error.errno)}"  # str() of it has the path, and a file may be named after a person
     event["exception"] = f"{type(error).__qualname__}{said} at {' < '.join(reversed(frames))}"
+    return event
+
+
+def _trace_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The trace that is at work, where there is one."""
+    if (trace_id := current_trace_id()) is not None:
+        event.setdefault("trace_id", trace_id)
     return event
 
 
@@ -132,6 +142,7 @@ def configure(service: str, instance: str, level: str = "info", *, strict: bool 
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _exception_without_values,
+        _trace_id,
     ]
     structlog.configure(
         # The allow-list is here too, since an error inside a logging handler never reaches whoever logs.

@@ -18,6 +18,7 @@ __all__ = [
     "HTTP_REQUESTS",
     "HTTP_SECONDS",
     "REJECTS",
+    "SPANS",
     "UNDER_REPLICATED",
 ]
 
@@ -71,3 +72,4 @@ HTTP_REQUESTS: Final = Counter("sallyport_http_requests_total", "Answers given."
 HTTP_SECONDS: Final = Histogram(
     "sallyport_http_request_seconds", "Time to answer.", ["method", "route"], buckets=AGE_BUCKETS_S
 )
+SPANS: Final = Counter("sallyport_spans_total", "Spans of traces, by outcome: sent, dropped.", ["outcome"])

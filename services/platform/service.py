@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import uvloop
 
+from services.platform import tracing
 from services.platform.build import build_version
 from services.platform.logs import configure, get_logger
 from services.platform.metrics import BUILD
@@ -24,6 +25,8 @@ from services.platform.settings import PlatformSettings
 __all__ = ["Service", "Stop", "instance_name", "run"]
 
 log = get_logger(__name__)
+_FLUSH_S = 2.0
+"""How long, in seconds, the last spans of a trace may take to be sent when all else has ended."""
 
 
 class Service(Protocol):
@@ -118,6 +121,11 @@ def run(name: str, settings: PlatformSettings, build: Callable[[Stop], Service])
     # A service holds large tables of immutable records and makes little garbage that is cyclic. At the default
     # thresholds the collector walked the tables over and over: a third of the matcher's time.
     gc.set_threshold(50_000, 20, 100)
-    configure(name, settings.instance or instance_name(name), settings.log_level)
+    instance = settings.instance or instance_name(name)
+    configure(name, instance, settings.log_level)
     BUILD.labels(name, build_version()).set(1)
-    return uvloop.run(_serve(build, settings.drain_deadline_s))
+    tracing.set_up(name, instance, settings.otlp_endpoint, settings.trace_sample_ratio)
+    try:
+        return uvloop.run(_serve(build, settings.drain_deadline_s))
+    finally:
+        tracing.shut_down(_FLUSH_S)

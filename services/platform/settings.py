@@ -73,6 +73,17 @@ class PlatformSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )
+    otlp_endpoint: str = Field(
+        default="",
+        description="Where traces go: base URL of an OTLP receiver (http/protobuf), such as http://collector:4318; "
+        "empty: no traces.",
+    )
+    trace_sample_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces begun here that are recorded, from 0 to 1. What a sender decided is followed.",
+    )
     instance: str = Field(
         default="",
         description="Name of this instance in logs and client ids; empty: host name and process id.",

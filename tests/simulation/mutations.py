@@ -214,8 +214,8 @@ def _fresh_ids() -> Any:
     numbers = count()
     derived = delivery_id
 
-    async def every(connection: Any, tell: Any, passed: Any, now: datetime) -> set[str]:
-        await inserted(connection, tell, passed, now)
+    async def every(connection: Any, tell: Any, passed: Any, now: datetime, traces: Any) -> set[str]:
+        await inserted(connection, tell, passed, now, traces)
         return {p.notice_id for p in tell}
 
     inserted = ledger._insert_notices

@@ -19,17 +19,17 @@ _NOTICE = ("notice_id", "conflict_id", "version", "stage", "recipient", "urgency
 
 
 def _insert_notices(t: Tables, *args: Any) -> list[Row]:
-    *columns, now, decided = args
+    *columns, now, decided, traces = args
     newest: dict[str, int] = {}
     for row in t.notices.values():
         newest[row["conflict_id"]] = max(row["version"], newest.get(row["conflict_id"], 0))
     made: list[Row] = []
-    for row, decided_at in zip(rows_of(_NOTICE, columns), decided, strict=True):
+    for row, decided_at, traceparent in zip(rows_of(_NOTICE, columns), decided, traces, strict=True):
         if row["notice_id"] in t.notices:
             continue
         if newest.get(row["conflict_id"], 0) > row["version"]:
             row["status"] = "superseded"
-        row |= {"decided_at": decided_at, "created_at": now, "acknowledged_at": None}
+        row |= {"decided_at": decided_at, "created_at": now, "acknowledged_at": None, "traceparent": traceparent}
         t.notices[row["notice_id"]] = row
         made.append(row)
     return [{"notice_id": row["notice_id"], "status": row["status"]} for row in made]

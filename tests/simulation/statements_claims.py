@@ -57,6 +57,7 @@ def claim(
                 "secret_encrypted": b"", "body": notice["body"], "attempts": d["attempts"],
                 "failures": d["failures"], "accepted_at": notice["accepted_at"],
                 "failures_in_a_row": s["failures_in_a_row"], "first": notice["status"] == "pending",
+                "traceparent": notice["traceparent"],
             }
         )  # fmt: skip
     return answer

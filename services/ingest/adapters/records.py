@@ -42,19 +42,19 @@ def _episode_key(facility: str, booking_number: str) -> bytes:
     return episode_id(facility, booking_number).encode()
 
 
-def event_record(accepted: Accepted, now: datetime) -> OutRecord:
-    """The record of a custody event that was taken at `now`."""
+def event_record(accepted: Accepted, now: datetime, traceparent: str | None = None) -> OutRecord:
+    """The record of a custody event that was taken at `now`. traceparent: a valid one, of what it belongs to."""
     event = accepted.event
     attributes = Attributes(accepted.id, accepted.source, accepted.type, event.occurred_at, now)
     return OutRecord(
         CUSTODY_TOPIC,
         _episode_key(event.facility, event.booking_number),
         _encode(event),
-        encode_headers(attributes),
+        encode_headers(attributes, traceparent),
     )
 
 
-def detainer_record(detainer: Detainer, source: str) -> OutRecord:
+def detainer_record(detainer: Detainer, source: str, traceparent: str | None = None) -> OutRecord:
     """The record of one version of a detainer; the same version always has the same id."""
     attributes = Attributes(
         id=f"{detainer.detainer_id}.{detainer.occurred_at.timestamp():.6f}.{detainer.sequence}",
@@ -63,11 +63,19 @@ def detainer_record(detainer: Detainer, source: str) -> OutRecord:
         time=detainer.occurred_at,
         accepted_at=detainer.accepted_at,
     )
-    return OutRecord(DETAINERS_TOPIC, detainer.detainer_id.encode(), _encode(detainer), encode_headers(attributes))
+    headers = encode_headers(attributes, traceparent)
+    return OutRecord(DETAINERS_TOPIC, detainer.detainer_id.encode(), _encode(detainer), headers)
 
 
 def reject_records(
-    raw: bytes, refused: Refused, *, source: str, edge: str, now: datetime, content_type: str | None = None
+    raw: bytes,
+    refused: Refused,
+    *,
+    source: str,
+    edge: str,
+    now: datetime,
+    content_type: str | None = None,
+    traceparent: str | None = None,
 ) -> Iterator[OutRecord]:
     """The records that keep refused bytes: one, or several parts where they are large. Under one reject id."""
     identity = reject_id(source, raw, refused.code)
@@ -89,4 +97,4 @@ def reject_records(
         attributes = Attributes(
             identity if parts == 1 else f"{identity}.{part}", SOURCE, "sallyport.reject.v1", now, now
         )
-        yield OutRecord(REJECTS_TOPIC, source.encode(), _encode(reject), encode_headers(attributes))
+        yield OutRecord(REJECTS_TOPIC, source.encode(), _encode(reject), encode_headers(attributes, traceparent))

@@ -26,7 +26,7 @@ from services.platform.kafka.clients import make_consumer, make_producer
 from services.platform.kafka.lanes import partition_of
 from services.platform.kafka.outlets import OutRecord
 
-__all__ = ["STATE_TOPIC", "RosterStore", "Stamp", "transactional_id"]
+__all__ = ["STATE_TOPIC", "Compute", "RosterStore", "Stamp", "transactional_id"]
 
 STATE_TOPIC: Final = "roster.state.v1"
 _HEAD: Final = "head"
@@ -47,12 +47,13 @@ def transactional_id(facility: str) -> str:
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What every record of one snapshot carries. edge: where its rejects were refused."""
+    """What every record of one snapshot carries. edge: where its rejects were refused. traceparent: a valid one."""
 
     source: str
     now: datetime
     edge: str
     content_type: str | None
+    traceparent: str | None = None
 
 
 class RosterStore:
@@ -140,10 +141,16 @@ def _records(facility: str, partition: int, delta: Delta, stamp: Stamp) -> list[
     records: list[OutRecord] = []
     for event_id, event in delta.events:
         kind = str(type(event).__struct_config__.tag)
-        records.append(event_record(Accepted(event_id, source, type_of(kind), kind, event), now))
+        records.append(event_record(Accepted(event_id, source, type_of(kind), kind, event), now, stamp.traceparent))
     for raw, refused in delta.rejects:
         records += reject_records(
-            raw, refused, source=source, edge=stamp.edge, now=now, content_type=stamp.content_type
+            raw,
+            refused,
+            source=source,
+            edge=stamp.edge,
+            now=now,
+            content_type=stamp.content_type,
+            traceparent=stamp.traceparent,
         )
     for booking, entry in delta.known.items():
         key = f"{facility}/{episode_id(facility, booking)}".encode()

@@ -13,8 +13,9 @@ from msgspec import Raw
 from contracts.types.detainer import Detainer, DetainerCommand
 from contracts.types.registry import Source
 from services.ingest.adapters.detainer_table import DetainerTable
-from services.ingest.adapters.records import detainer_record
+from services.ingest.adapters.records import DETAINERS_TOPIC, detainer_record
 from services.ingest.api.gate import Gate, Result, answer_refusal, fate, inflate
+from services.ingest.api.traces import Sending
 from services.ingest.domain.detainers import decide, id_of, read_command
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.strict import refusal_of
@@ -122,6 +123,7 @@ class DetainersApi:
         refusals: list[Refused] = []
         records: list[OutRecord] = []
         owners: list[int] = []
+        sending = Sending(DETAINERS_TOPIC, request, source)
         async with table.holding([i for i in ids if i is not None]):
             now = gate.now()
             within: dict[str, Detainer] = {}  # versions that this very request makes
@@ -138,7 +140,7 @@ class DetainersApi:
                         results.append(Result(index, "accepted" if version else "unchanged", name))
                         if version is not None:
                             within[name] = version
-                            records.append(detainer_record(version, source.id))
+                            records.append(detainer_record(version, source.id, sending.traceparent))
                             owners.append(index)
                 if refused is not None:
                     refusals.append(refused)
@@ -152,6 +154,8 @@ class DetainersApi:
                 elif results[owner].status == "accepted" and record.value is not None:
                     table.put(record.key, record.value)  # read your writes: the topic tells us only later
             DETAINERS.set(len(table))
+        lost = next((result.status for result in results if result.status in ("not_taken", "unknown")), None)
+        sending.end(len(records), lost)
         for entry, result in zip(read, results, strict=True):
             action = "unknown" if isinstance(entry, Refused) else str(type(entry).__struct_config__.tag)
             DETAINER_COMMANDS.labels(action, result.status).inc()

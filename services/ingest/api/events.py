@@ -8,11 +8,13 @@ from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
+from contracts.traceparent import valid
 from contracts.types.registry import Source
-from services.ingest.adapters.records import event_record
+from services.ingest.adapters.records import CUSTODY_TOPIC, event_record
 from services.ingest.api.gate import Gate, Result, answer_refusal, fate, inflate
+from services.ingest.api.traces import Sending
 from services.ingest.domain.events import Accepted, Envelope, accept, read_envelope
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.strict import refusal_of
@@ -57,6 +59,10 @@ _CLOUDEVENT: Final[dict[str, Any]] = {
         "id": {"type": "string", "minLength": 1, "maxLength": 128},
         "source": {"type": "string", "description": "Id of the registered source whose key is used."},
         "type": {"type": "string", "pattern": r"^sallyport\.custody\.[a-z_]+\.v1$"},
+        "traceparent": {
+            "type": "string",
+            "description": "Where the event's trace began (Distributed Tracing extension).",
+        },
         "data": {"type": "object", "description": "custody-event.v1.json; `kind` may be left out."},
     },
 }
@@ -133,8 +139,11 @@ class EventsApi:
         gate = self._gate
         now = gate.now()
         accepted = self._judge(envelope, source, now, attribute, data)
-        (error,) = await gate.send((event_record(accepted, now),))
+        sending = Sending(CUSTODY_TOPIC, request, source)
+        record = event_record(accepted, now, sending.of_event(envelope.traceparent, accepted))
+        (error,) = await gate.send((record,))
         status = fate(error)
+        sending.end(1, None if error is None else status)
         events(accepted.kind, status).inc()
         if error is not None:
             return gate.not_all_taken([Result(0, status, accepted.id)])
@@ -149,6 +158,7 @@ class EventsApi:
         owners: list[int] = []  # of each record, the index of its event
         kinds: list[tuple[str, str]] = []  # of each event, its kind and facility
         first: Refused | None = None
+        sending = Sending(CUSTODY_TOPIC, request, source)
         for index, item in enumerate(items):
             name: str | None = None
             try:
@@ -164,7 +174,7 @@ class EventsApi:
                 kinds.append(("unknown", ""))
             else:
                 results.append(Result(index, "accepted", name))
-                records.append(event_record(accepted, now))
+                records.append(event_record(accepted, now, sending.of_event(envelope.traceparent, accepted)))
                 owners.append(index)
                 kinds.append((accepted.kind, accepted.event.facility))
         failed = False
@@ -172,6 +182,7 @@ class EventsApi:
             if error is not None:
                 failed = True
                 results[owner].status = fate(error)
+        sending.end(len(records), "not_all_taken" if failed else None)
         for (kind, facility), result in zip(kinds, results, strict=True):
             events(kind, result.status).inc()
             if result.status == "accepted":
@@ -197,10 +208,12 @@ def _envelope_of(request: web.Request, raw: bytes) -> Envelope:
     headers = request.headers
     if any("\udc80" <= c <= "\udcff" for c in headers.get("ce-id", "")):  # how aiohttp hands on what is not UTF-8
         raise Refused("invalid_value", "the header is not UTF-8", "ce-id")
+    traceparent = valid(unquote(headers.get("ce-traceparent", "")))
     return Envelope(
         specversion=headers.get("ce-specversion", ""),
         id=unquote(headers.get("ce-id", "")),
         source=unquote(headers.get("ce-source", "")),
         type=unquote(headers.get("ce-type", "")),
         data=Raw(raw),
+        traceparent=Raw(f'"{traceparent}"'.encode()) if traceparent is not None else UNSET,
     )

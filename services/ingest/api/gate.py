@@ -16,6 +16,7 @@ from contracts.types.registry import Source
 from services.ingest.adapters.records import reject_records
 from services.ingest.domain.refusal import Refused
 from services.ingest.metrics import ACK, REFUSED, SOURCE_REJECTS
+from services.platform import tracing
 from services.platform.errors import BrokerUnavailable, Unauthenticated, Unavailable
 from services.platform.http.edge import read_body
 from services.platform.http.problems import problem
@@ -123,7 +124,17 @@ class Gate:
         resource = request.match_info.route.resource
         edge = f"{request.method} {resource.canonical if resource is not None else ''}"
         content_type = request.headers.get("Content-Type")
-        return list(reject_records(raw, refused, source=source.id, edge=edge, now=now, content_type=content_type))
+        return list(
+            reject_records(
+                raw,
+                refused,
+                source=source.id,
+                edge=edge,
+                now=now,
+                content_type=content_type,
+                traceparent=tracing.upstream(request.headers.get("traceparent")),
+            )
+        )
 
     async def refuse(self, raw: bytes, refused: Refused, request: web.Request, source: Source) -> web.Response:
         """Keep the whole body, then say why it is refused. Raises BrokerUnavailable where it could not be kept."""

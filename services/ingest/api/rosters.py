@@ -12,15 +12,17 @@ import msgspec
 from aiohttp import web
 
 from contracts.types.registry import Facility, Source
-from services.ingest.adapters.roster_store import RosterStore, Stamp
+from services.ingest.adapters.records import CUSTODY_TOPIC
+from services.ingest.adapters.roster_store import Compute, RosterStore, Stamp
 from services.ingest.api.gate import Gate, inflate
+from services.ingest.api.traces import Sending
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.roster.compare import Counts, Delta, Head, Known, Post, compare
 from services.ingest.domain.roster.rows import read_snapshot
 from services.ingest.domain.roster.times import instant_of, parse_time
 from services.ingest.metrics import ROSTER_EVENTS, ROSTER_SECONDS, ROSTERS, SOURCE_REJECTS, facility_events
 from services.ingest.settings import IngestSettings
-from services.platform.errors import Forbidden
+from services.platform.errors import Forbidden, SallyportError
 from services.platform.http.edge import Route
 from services.platform.http.problems import json_response
 from services.platform.logs import get_logger
@@ -97,7 +99,7 @@ class RostersApi:
             encoding = request.headers.get("Content-Encoding") or ("gzip" if raw.startswith(_GZIP) else None)
             file = await inflate(raw, encoding, settings.max_roster_inflated_bytes)
             compute = partial(self._compute, file, facility, at, source.id, force, now)
-            delta = await self._store.take(facility.id, Stamp(source.id, now, _EDGE, "text/csv"), compute)
+            delta = await self._take(request, source, facility, now, compute)
         except Refused as refused:
             ROSTERS.labels("rejected").inc()
             log.warning("roster_refused", source=source.id, code=refused.code)
@@ -106,6 +108,20 @@ class RostersApi:
         _tell(facility.id, source.id, delta)
         body = {"facility": facility.id, "snapshot_at": delta.snapshot_at} | msgspec.structs.asdict(delta.counts)
         return json_response(body, 200)
+
+    async def _take(
+        self, request: web.Request, source: Source, facility: Facility, now: datetime, compute: Compute
+    ) -> Delta:
+        """Raises as RosterStore.take."""
+        sending = Sending(CUSTODY_TOPIC, request, source)
+        try:
+            stamp = Stamp(source.id, now, _EDGE, "text/csv", sending.traceparent)
+            delta = await self._store.take(facility.id, stamp, compute)
+        except (Refused, SallyportError) as error:
+            sending.end(0, error.code)
+            raise
+        sending.end(len(delta.events) + len(delta.rejects))
+        return delta
 
     def _facility(self, request: web.Request, source: Source) -> Facility:
         try:

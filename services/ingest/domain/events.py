@@ -19,7 +19,8 @@ __all__ = ["Accepted", "Envelope", "accept", "read_envelope", "type_of"]
 class Envelope(Struct, frozen=True, gc=False):
     """The attributes that matter, and the data as it came. Extensions are let pass, as CloudEvents wants it.
 
-    `time` is not read: the event's own occurred_at counts.
+    `time` is not read: the event's own occurred_at counts. traceparent: as it came, whatever it is; no ground to
+    refuse anything.
     """
 
     specversion: str = ""
@@ -29,6 +30,7 @@ class Envelope(Struct, frozen=True, gc=False):
     datacontenttype: str | None = None
     data: Raw | UnsetType = UNSET
     data_base64: Raw | UnsetType = UNSET
+    traceparent: Raw | UnsetType = UNSET
 
 
 class Accepted(Struct, frozen=True, gc=False):

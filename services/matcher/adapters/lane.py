@@ -20,12 +20,10 @@ from typing import Final
 from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.broadcasts import Broadcast, Key
-from services.matcher.adapters.changelog import (
-    Progress,
-    load,
-)
+from services.matcher.adapters.changelog import Progress, load
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.inbox import Inbox
+from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.transaction import Transaction
 from services.matcher.adapters.writer import StateLog, Writer
 from services.matcher.domain.ground import Ground
@@ -69,6 +67,7 @@ class Lane:
     ground_position: name of a broadcast -> partition -> next offset that is not in its book yet.
     custody_end: the end offset of the partition of custody.events.v1. custody_read: whether all before such an offset
         has been offered. Both raise Unavailable.
+    contexts: the traces that changes of the ground belong to.
     on_restored: called, with the offset of custody.events.v1 to go on from, each time the lane begins to serve.
     """
 
@@ -88,6 +87,7 @@ class Lane:
         on_restoring: Callable[[int], None],
         custody_end: Callable[[int], Awaitable[int]],
         custody_read: Callable[[int, int], Awaitable[bool]],
+        contexts: Contexts,
         parked: Parked | None = None,
     ) -> None:
         self.partition = partition
@@ -105,6 +105,7 @@ class Lane:
         self._custody_end = custody_end
         self._custody_read = custody_read
         self._backlog_end: int | None = None
+        self._contexts = contexts
         self._parked = parked
         self._partitions = partitions
         self._state = PartitionState(ground, partition, partitions)
@@ -294,7 +295,8 @@ class Lane:
         started = self._clock.elapsed()
         self._clean = False
         behind = self._backlog_end is not None
-        transaction = Transaction(self.partition, self._state, self.progress.custody, self._clock.now(), behind=behind)
+        now, custody = self._clock.now(), self.progress.custody
+        transaction = Transaction(self.partition, self._state, custody, now, behind=behind, contexts=self._contexts)
         spent, slice_began = 0.0, started
         for turn in range(self._settings.transaction_max_inputs):
             taken = self._inbox.take(turn)
@@ -311,7 +313,11 @@ class Lane:
         # What led to nothing, such as a detainer that is nobody's here, is as well judged again after a crash: that it
         # was judged is written now and then, and not at the price of a transaction each.
         if records or progress.custody != self.progress.custody or self._is_flush_due(progress):
-            self._state_offset = await writer.publish([*records, transaction.progress_record(progress)])
+            try:
+                self._state_offset = await writer.publish([*records, transaction.progress_record(progress)])
+            except (Fenced, Unavailable) as error:
+                transaction.failed(error.code)
+                raise
             self.progress, self._flushed_at = progress, self._clock.elapsed()
         self._clean = True
         if len(self._inbox.events) < self._settings.inbox_limit:

@@ -14,6 +14,7 @@ from services.matcher.adapters.broadcasts import Broadcast, Key, broadcasts
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.membership import Membership
+from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.writer import StateLog
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
@@ -62,6 +63,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._spawn = spawn
         self._ground_ready = ground_ready
         self._on_unreadable = on_unreadable
+        self._contexts = Contexts()
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, Parked] = {}
@@ -118,6 +120,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 on_restoring=self._pause,
                 custody_end=self._end,
                 custody_read=self._is_read,
+                contexts=self._contexts,
                 parked=self._parked.pop(tp.partition, None),
             )
             self._lanes[tp.partition] = lane
@@ -234,6 +237,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 continue
             if key is not None:
                 changed[key] = None
+                self._contexts.note(whole.name, key, record)
         self._position[whole.name].update(positions)
         self._advanced.set()
         DETAINERS.set(len(self._ground.detainers))

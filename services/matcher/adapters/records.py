@@ -62,7 +62,7 @@ def custody_input_of(record: ConsumerRecord) -> CustodyInput:
     return CustodyInput(Fact(attributes.source, attributes.id, attributes.accepted_at, event), episode)
 
 
-def conflict_record(conflict: Conflict) -> OutRecord:
+def conflict_record(conflict: Conflict, traceparent: str | None = None) -> OutRecord:
     attributes = Attributes(
         id=f"{conflict.conflict_id}.{conflict.version}",
         source=SOURCE,
@@ -70,10 +70,10 @@ def conflict_record(conflict: Conflict) -> OutRecord:
         time=conflict.decided_at,
         accepted_at=conflict.cause.accepted_at,
     )
-    return _record(CONFLICTS_TOPIC, conflict.detainer.detainer_id, conflict, attributes)
+    return _record(CONFLICTS_TOPIC, conflict.detainer.detainer_id, conflict, attributes, traceparent)
 
 
-def review_record(review: Review) -> OutRecord:
+def review_record(review: Review, traceparent: str | None = None) -> OutRecord:
     attributes = Attributes(
         id=f"{review.review_id}.{review.version}",
         source=SOURCE,
@@ -81,7 +81,7 @@ def review_record(review: Review) -> OutRecord:
         time=review.decided_at,
         accepted_at=review.cause.accepted_at,
     )
-    return _record(REVIEWS_TOPIC, review.review_id, review, attributes)
+    return _record(REVIEWS_TOPIC, review.review_id, review, attributes, traceparent)
 
 
 def breaker_record(breaker: Breaker) -> OutRecord:
@@ -97,8 +97,8 @@ def feed_record(status: FeedStatus) -> OutRecord:
     )
 
 
-def _record(topic: str, key: str, value: object, attributes: Attributes) -> OutRecord:
-    return OutRecord(topic, key.encode(), _encoder.encode(value), encode_headers(attributes))
+def _record(topic: str, key: str, value: object, attributes: Attributes, traceparent: str | None = None) -> OutRecord:
+    return OutRecord(topic, key.encode(), _encoder.encode(value), encode_headers(attributes, traceparent))
 
 
 def tally_record(tally: Tally, partition: int) -> OutRecord:

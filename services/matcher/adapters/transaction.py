@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,6 +28,7 @@ from services.matcher.adapters.records import (
     review_record,
     tally_record,
 )
+from services.matcher.adapters.traces import Contexts, span_of
 from services.matcher.domain.fold import Outputs, evolve
 from services.matcher.domain.inputs import (
     BreakerInput,
@@ -40,15 +42,18 @@ from services.matcher.domain.inputs import (
 )
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import AGE, BREAKERS, CONFLICTS, EPISODES, HELD, INPUTS, REVIEWS, SILENT, TRANSACTION
+from services.platform import tracing
 from services.platform.errors import ContractViolation
 from services.platform.kafka.outlets import OutRecord
 from services.platform.kafka.rejects import unreadable
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
+from services.platform.tracing import Span
 
 __all__ = ["Transaction"]
 
 log = get_logger(__name__)
+_UNTRACED: Final = Span(None)
 _KINDS: Final[Mapping[type[Input], str]] = {
     CustodyInput: "custody",
     DetainerInput: "detainer",
@@ -65,9 +70,20 @@ class Transaction:
 
     behind: there is a backlog of before this owner. It is judged by the time at which each event was accepted: after an
     outage of ours, a hold must not be found to have run out since the release, two records on, is not read yet.
+
+    contexts: what changes of the ground belong to.
     """
 
-    def __init__(self, partition: int, state: PartitionState, custody: int, now: datetime, *, behind: bool) -> None:
+    def __init__(
+        self,
+        partition: int,
+        state: PartitionState,
+        custody: int,
+        now: datetime,
+        *,
+        behind: bool,
+        contexts: Contexts,
+    ) -> None:
         self.custody = custody
         self._partition = partition
         self._state = state
@@ -76,29 +92,35 @@ class Transaction:
         self._inputs: Counter[str] = Counter()
         self._rejects: Counter[str] = Counter()
         self._refused: list[OutRecord] = []
-        self._outputs: list[Outputs] = []
+        self._outputs: list[tuple[Outputs, Span]] = []
+        self._contexts = contexts
 
     def judge(self, taken: ConsumerRecord | Input) -> None:
         """Take in what the inbox gave. A record that is no input, or is refused, is kept in rejects.v1 (G1)."""
         if isinstance(taken, ConsumerRecord):
             self.custody = taken.offset + 1
             try:
-                self._evolve(custody_input_of(taken))
+                self._evolve(custody_input_of(taken), taken)
             except ContractViolation as violation:
                 self._refused.append(unreadable(taken, violation, "matcher", self._now))
                 self._rejects[violation.reason] += 1
         else:
-            self._evolve(taken)
+            self._evolve(taken, None)
 
-    def _evolve(self, given: Input) -> None:
+    def _evolve(self, given: Input, record: ConsumerRecord | None) -> None:
+        started = time.time_ns() if tracing.is_on() else None
         clock = self._now
         if self._behind:
             clock = min(clock, given.fact.accepted_at) if isinstance(given, CustodyInput) else self._state.clock
         outputs = evolve(self._state, given, self._now, clock)
         if outputs.refused is not None:
             raise ContractViolation(outputs.refused, "the episode ended long ago and has been put away")
-        self._inputs[_KINDS[type(given)]] += 1
-        self._outputs.append(outputs)
+        kind = _KINDS[type(given)]
+        self._inputs[kind] += 1
+        span = _UNTRACED
+        if outputs.conflicts or outputs.reviews:
+            span = span_of(given, outputs, record, kind, self._contexts, started)
+        self._outputs.append((outputs, span))
 
     def records(self) -> list[OutRecord]:
         """Everything that has to become visible together, but for `progress_record`. To be asked once."""
@@ -106,9 +128,9 @@ class Transaction:
         out = [*self._refused]
         changed: set[str] = set()
         watched: set[str] = set()
-        for outputs in self._outputs:
-            out += map(conflict_record, outputs.conflicts)
-            out += map(review_record, outputs.reviews)
+        for outputs, span in self._outputs:
+            out += [conflict_record(conflict, span.traceparent) for conflict in outputs.conflicts]
+            out += [review_record(review, span.traceparent) for review in outputs.reviews]
             out += map(breaker_record, outputs.breakers)
             out += map(feed_record, outputs.statuses)
             changed |= outputs.changed
@@ -124,6 +146,11 @@ class Transaction:
     def progress_record(self, progress: Progress) -> OutRecord:
         return OutRecord(STATE_TOPIC, PROGRESS_KEY, encode_progress(progress), (), self._partition)
 
+    def failed(self, code: str) -> None:
+        """It is not known to be committed; its inputs will be judged again."""
+        for _, span in self._outputs:
+            span.end(code)
+
     def committed(self, seconds: float, now: datetime) -> None:
         """Count what is visible now, and log what an operator has to hear of."""
         TRANSACTION.observe(seconds)
@@ -133,7 +160,8 @@ class Transaction:
             INPUTS.labels(kind).inc(count)
         for reason, count in self._rejects.items():
             REJECTS.labels(reason).inc(count)
-        for outputs in self._outputs:
+        for outputs, span in self._outputs:
+            span.end()
             for conflict in outputs.conflicts:
                 CONFLICTS.labels(conflict.stage).inc()
                 AGE.observe((now - conflict.cause.accepted_at).total_seconds())

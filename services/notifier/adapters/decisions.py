@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from contracts.cloudevents import Attributes, encode_headers
 from services.notifier.adapters.postgres import decisions as store
 from services.notifier.adapters.postgres.decisions import Asked, Recorded
 from services.notifier.adapters.postgres.pool import AWAY, Pool
 from services.notifier.metrics import DECISIONS
+from services.platform import tracing
 from services.platform.errors import BrokerUnavailable, Unavailable
 from services.platform.kafka.outlets import Outlet, OutRecord
 from services.platform.logs import get_logger
+from services.platform.tracing import Kind
 
 __all__ = ["DECISIONS_TOPIC", "Decisions"]
 
@@ -22,6 +26,11 @@ log = get_logger(__name__)
 _BATCH = 500
 _SWEEP_S = 1.0
 _RETRY_AFTER_S = 5
+_ABOUT = {
+    "messaging.system": "kafka",
+    "messaging.operation.type": "send",
+    "messaging.destination.name": DECISIONS_TOPIC,
+}
 
 
 class Decisions:
@@ -44,6 +53,16 @@ class Decisions:
         """
         if (wrong := self._outlet.problem()) is not None:
             raise BrokerUnavailable(f"nothing is decided now: {wrong}", _RETRY_AFTER_S)
+        span = tracing.begin(f"send {DECISIONS_TOPIC}", Kind.PRODUCER, asked.traceparent, _ABOUT)
+        error: str | None = "not_sent"
+        try:
+            recorded = await self._decide(msgspec.structs.replace(asked, traceparent=span.traceparent))
+            error = None
+        finally:
+            span.end(error)
+        return recorded
+
+    async def _decide(self, asked: Asked) -> Recorded | None:
         recorded = await store.record(self._pool(), asked, datetime.now(UTC))
         if recorded is None or recorded.sent:
             return recorded
@@ -83,4 +102,5 @@ def _record(recorded: Recorded) -> OutRecord:
         time=recorded.decided_at,
         accepted_at=recorded.decided_at,
     )
-    return OutRecord(DECISIONS_TOPIC, recorded.review_id.encode(), bytes(recorded.body), encode_headers(attributes))
+    headers = encode_headers(attributes, recorded.traceparent)
+    return OutRecord(DECISIONS_TOPIC, recorded.review_id.encode(), bytes(recorded.body), headers)

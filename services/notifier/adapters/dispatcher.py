@@ -31,8 +31,10 @@ from services.notifier.adapters.webhook import Answer, WebhookSender
 from services.notifier.domain.outcomes import judge
 from services.notifier.metrics import AGE, ATTEMPT, DELIVERIES, DUE, ENDPOINT_ATTEMPTS, GIVEN_UP, OLDEST
 from services.notifier.settings import NotifierSettings
+from services.platform import tracing
 from services.platform.errors import ConfigurationError
 from services.platform.logs import get_logger
+from services.platform.tracing import Kind, Span
 
 __all__ = ["Dispatcher"]
 
@@ -93,14 +95,19 @@ class Dispatcher:
 
     async def _attempt(self, claim_id: uuid.UUID, claimed: Claimed) -> None:
         started = time.perf_counter()
-        try:
-            answer = await self._send(claimed)
-        except ConfigurationError as error:
-            log.error("attempt_impossible", delivery_id=claimed.delivery_id, code=error.code)
-            answer = Answer(False, error="secret_unreadable")
-        except Exception as error:  # one odd endpoint must not hold its slot, or the process, for ever
-            log.error("attempt_broke", delivery_id=claimed.delivery_id, error=type(error).__name__)
-            answer = Answer(False, error="internal")
+        span = _span_of(claimed)
+        with tracing.scope(span):
+            try:
+                answer = await self._send(claimed)
+            except ConfigurationError as error:
+                log.error("attempt_impossible", delivery_id=claimed.delivery_id, code=error.code)
+                answer = Answer(False, error="secret_unreadable")
+            except Exception as error:  # one odd endpoint must not hold its slot, or the process, for ever
+                log.error("attempt_broke", delivery_id=claimed.delivery_id, error=type(error).__name__)
+                answer = Answer(False, error="internal")
+        if answer.http_status is not None:
+            span.note({"http.response.status_code": answer.http_status})
+        span.end(None if answer.delivered else answer.error or "failed")
         ATTEMPT.labels(claimed.channel).observe(time.perf_counter() - started)
         DELIVERIES.labels(claimed.channel, answer.error or "delivered").inc()
         outcome = "delivered" if answer.delivered else "failed"
@@ -183,6 +190,7 @@ class Dispatcher:
                         attempt=finished.claimed.attempt,
                         reason=finished.error,
                         status=finished.status,
+                        **tracing.log_fields(finished.claimed.traceparent),
                     )
             return
 
@@ -237,6 +245,28 @@ class Dispatcher:
             await asyncio.wait_for(self._outcomes.join(), max(1.0, deadline_s / 4))
         except TimeoutError:
             log.error("outcomes_not_written", count=self._outcomes.qsize())
+
+
+def _span_of(claimed: Claimed) -> Span:
+    """The span of an attempt. The recipient is not told of it: what it gets is the notice, and nothing of us."""
+    if not tracing.is_on():
+        return Span(claimed.traceparent)
+    return tracing.begin(
+        f"deliver {claimed.channel}",
+        Kind.CLIENT,
+        claimed.traceparent,
+        {
+            "sallyport.delivery_id": claimed.delivery_id,
+            "sallyport.notice_id": claimed.notice_id,
+            "sallyport.conflict_id": claimed.conflict_id,
+            "sallyport.conflict_version": claimed.version,
+            "sallyport.stage": claimed.stage,
+            "sallyport.agency": claimed.recipient,
+            "sallyport.subscription_id": claimed.subscription_id,
+            "sallyport.channel": claimed.channel,
+            "sallyport.attempt": claimed.attempt,
+        },
+    )
 
 
 _encoder = msgspec.json.Encoder()

@@ -11,12 +11,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from contracts.types.common import within_years
 from contracts.types.conflict import Conflict
-from services.notifier.adapters.postgres.ledger import record
+from services.notifier.adapters.postgres.ledger import Traces, record
 from services.notifier.adapters.postgres.pool import Pool
-from services.notifier.adapters.taking import LARGEST_VERSION, Taking
+from services.notifier.adapters.taking import LARGEST_VERSION, Taken, Taking
 from services.notifier.domain.planning import Plan, plan
 from services.notifier.metrics import CONFLICTS
 from services.platform.kafka.outlets import Outlet
+from services.platform.tracing import Value
 
 __all__ = ["Intake", "Ledger", "PostgresLedger"]
 
@@ -26,8 +27,10 @@ _decode = msgspec.json.Decoder(Conflict).decode
 class Ledger(Protocol):
     """Where notices are written to. The tests' simulation has one of its own."""
 
-    async def record(self, plan: Plan, now: datetime) -> int:
-        """Write a batch, all of it or nothing; returns how many deliveries it led to. Raises one of AWAY."""
+    async def record(self, plan: Plan, now: datetime, traces: Traces) -> int:
+        """Write a batch, all of it or nothing; returns how many deliveries it led to. Raises one of AWAY.
+
+        traces: (conflict id, version) -> traceparent, of those that have one."""
 
 
 class PostgresLedger:
@@ -36,8 +39,8 @@ class PostgresLedger:
     def __init__(self, pool: Callable[[], Pool]) -> None:
         self._pool = pool
 
-    async def record(self, plan: Plan, now: datetime) -> int:
-        return await record(self._pool(), plan, now)
+    async def record(self, plan: Plan, now: datetime, traces: Traces) -> int:
+        return await record(self._pool(), plan, now, traces)
 
 
 class Intake(Taking[Conflict]):
@@ -64,8 +67,24 @@ class Intake(Taking[Conflict]):
             raise ValueError("version: larger than the ledger takes")
         return conflict
 
-    async def write(self, items: list[Conflict]) -> None:
-        if await self._ledger.record(plan(items), datetime.now(UTC)):
+    def about(self, item: Conflict) -> dict[str, Value]:
+        return {
+            "sallyport.conflict_id": item.conflict_id,
+            "sallyport.conflict_version": item.version,
+            "sallyport.stage": str(item.stage),
+            "sallyport.detainer_id": item.detainer.detainer_id,
+            "sallyport.episode_id": item.episode.episode_id,
+            "sallyport.agency": item.detainer.agency,
+            "sallyport.facility": item.episode.facility,
+        }
+
+    async def write(self, taken: list[Taken[Conflict]]) -> None:
+        traces = {
+            (one.item.conflict_id, one.item.version): one.span.traceparent
+            for one in taken
+            if one.span.traceparent is not None
+        }
+        if await self._ledger.record(plan([one.item for one in taken]), datetime.now(UTC), traces):
             self._recorded()
-        for conflict in items:
-            CONFLICTS.labels(conflict.stage).inc()
+        for one in taken:
+            CONFLICTS.labels(one.item.stage).inc()

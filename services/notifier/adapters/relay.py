@@ -28,7 +28,8 @@ _LOCK = 0x5A118
 
 # One relay at a time: two would each take a share, and could send the events of one notice in the wrong order.
 _TAKE = """
-select id, event_id, notice_id, outcome, at, accepted_at, value from outbox order by id limit $1
+select o.id, o.event_id, o.notice_id, o.outcome, o.at, o.accepted_at, o.value, n.traceparent
+from outbox o left join notices n using (notice_id) order by o.id limit $1
 """
 
 
@@ -81,4 +82,5 @@ def _record(row: object) -> OutRecord:
         time=r["at"],  # type: ignore[arg-type]
         accepted_at=r["accepted_at"],  # type: ignore[arg-type]
     )
-    return OutRecord(NOTICES_TOPIC, str(r["notice_id"]).encode(), r["value"], encode_headers(attributes))  # type: ignore[arg-type]
+    headers = encode_headers(attributes, r["traceparent"])  # type: ignore[arg-type]
+    return OutRecord(NOTICES_TOPIC, str(r["notice_id"]).encode(), r["value"], headers)  # type: ignore[arg-type]

@@ -13,9 +13,10 @@ from contracts.types.conflict import Review, ReviewId
 from services.notifier.adapters.postgres import reviews as store
 from services.notifier.adapters.postgres.pool import Pool
 from services.notifier.adapters.postgres.reviews import Kept
-from services.notifier.adapters.taking import LARGEST_VERSION, Taking
+from services.notifier.adapters.taking import LARGEST_VERSION, Taken, Taking
 from services.notifier.metrics import REVIEWS
 from services.platform.kafka.outlets import Outlet
+from services.platform.tracing import Value
 
 __all__ = ["ReviewIntake"]
 
@@ -42,7 +43,19 @@ class ReviewIntake(Taking[Kept]):
             raise ValueError("version: larger than the database takes")
         return Kept(review.review_id, review, episode_of(review), record.value)
 
-    async def write(self, items: list[Kept]) -> None:
+    def about(self, item: Kept) -> dict[str, Value]:
+        review = item.review
+        if review is None:
+            return {"sallyport.review_id": item.review_id}
+        return {
+            "sallyport.review_id": item.review_id,
+            "sallyport.conflict_id": review.conflict_id,
+            "sallyport.stage": str(review.stage),
+            "sallyport.detainer_id": review.detainer.detainer_id,
+        }
+
+    async def write(self, taken: list[Taken[Kept]]) -> None:
+        items = [one.item for one in taken]
         await store.keep(self._pool(), items)
         for kept in items:
             if kept.review is not None:

@@ -11,22 +11,33 @@ from typing import ClassVar, Final, Generic, TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from msgspec import Struct
 
+from contracts.traceparent import traceparent_of
 from services.notifier.adapters.postgres.pool import AWAY
+from services.platform import tracing
 from services.platform.errors import ContractViolation
 from services.platform.kafka.batches import Records
 from services.platform.kafka.outlets import Outlet
 from services.platform.kafka.rejects import unreadable
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
+from services.platform.tracing import Kind, Span, Value
 
-__all__ = ["LARGEST_VERSION", "Taking"]
+__all__ = ["LARGEST_VERSION", "Taken", "Taking"]
 
 log = get_logger(__name__)
 LARGEST_VERSION: Final = 2**31 - 1
 """What a column of PostgreSQL has room for. Left to it to refuse, one larger version would stop its partition."""
 _AGAIN_S = 0.5
 Item = TypeVar("Item")
+
+
+class Taken(Struct, Generic[Item], frozen=True):
+    """What a record holds, and the span of taking it."""
+
+    item: Item
+    span: Span
 
 
 class Taking(ABC, Generic[Item]):
@@ -52,7 +63,11 @@ class Taking(ABC, Generic[Item]):
         """
 
     @abstractmethod
-    async def write(self, items: list[Item]) -> None:
+    def about(self, item: Item) -> dict[str, Value]:
+        """Attributes of its span."""
+
+    @abstractmethod
+    async def write(self, taken: list[Taken[Item]]) -> None:
         """Put a batch into the database, all of it or nothing. Raises one of AWAY."""
 
     def stop(self) -> None:
@@ -62,25 +77,42 @@ class Taking(ABC, Generic[Item]):
     async def handle(self, records: Records) -> None:
         if self._stopping:
             return
-        items: list[Item] = []
+        taken: list[Taken[Item]] = []
         for record in records:
             try:
-                items.append(self.readable(record))
+                item = self.readable(record)
             except (msgspec.DecodeError, ValueError) as error:
                 await self._reject(record, str(error)[:500])
-        if await self._written(items):
+            else:
+                taken.append(Taken(item, self._begin(record, item)))
+        if await self._written(taken):
+            for one in taken:
+                one.span.end()
             await self._commit(records)
 
-    async def _written(self, items: list[Item]) -> bool:
+    def _begin(self, record: ConsumerRecord, item: Item) -> Span:
+        parent = traceparent_of(record.headers)
+        if not tracing.is_on():
+            return Span(parent)
+        about = self.about(item) | {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": record.topic,
+            "messaging.destination.partition.id": str(record.partition),
+            "messaging.kafka.offset": record.offset,
+        }
+        return tracing.begin(f"process {record.topic}", Kind.CONSUMER, parent, about)
+
+    async def _written(self, taken: list[Taken[Item]]) -> bool:
         """False: the end came before the database did; not committed, and nothing after it will be."""
         while True:
             try:
-                await self.write(items)
+                await self.write(taken)
                 self.waiting = False
                 return True
             except AWAY as error:
                 self.waiting = True
-                log.warning("database_away", error=type(error).__name__, count=len(items))
+                log.warning("database_away", error=type(error).__name__, count=len(taken))
                 if self._stopping:
                     return False
                 await asyncio.sleep(_AGAIN_S)

@@ -13,6 +13,7 @@ from services.notifier.adapters.postgres import decisions as decided
 from services.notifier.adapters.postgres import reviews as store
 from services.notifier.adapters.postgres.decisions import Asked, Recorded, ReviewChanged, ReviewClosed
 from services.notifier.api.edge import PAGING, Desk, limit_of, not_found, one_of, page_of
+from services.platform import tracing
 from services.platform.http.edge import Route
 from services.platform.http.problems import json_response, problem
 
@@ -183,6 +184,7 @@ class Reviews:
                     asked.reason,
                     asked.reviewer,
                     source.id,
+                    tracing.upstream(request.headers.get("traceparent")),
                 )
             )
         except ReviewChanged as changed:

@@ -17,6 +17,7 @@ from contracts.catalog import schema_under
 from services.platform.errors import SallyportError
 from services.platform.health import Health
 from services.platform.http.problems import PROBLEM_SCHEMA, json_response, problem, problem_of
+from services.platform.http.traced import traced
 from services.platform.logs import get_logger
 from services.platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
@@ -77,8 +78,10 @@ class Edge:
         self._bearer = bearer
         self._health = health
         self._host, self._port = host, port
-        self._routes = [*routes, *self._own_routes()]
-        self._app = web.Application(client_max_size=max_body_bytes, middlewares=[_answer_errors])
+        own = self._own_routes()
+        self._routes = [*routes, *own]
+        middlewares = [*traced([route.path for route in own]), _answer_errors]
+        self._app = web.Application(client_max_size=max_body_bytes, middlewares=middlewares)
         for route in self._routes:
             self._app.router.add_route(route.method, route.path, route.handler)
         self._runner: web.AppRunner | None = None

@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import reject_id
+from contracts.traceparent import traceparent_of
 from contracts.types.reject import Reject
 from services.platform.errors import ContractViolation
 from services.platform.kafka.records import OutRecord
@@ -38,4 +39,5 @@ def unreadable(record: ConsumerRecord, violation: ContractViolation, service: st
         raw=raw,
     )
     attributes = Attributes(reject.reject_id, f"sallyport/{service}", "sallyport.reject.v1", now, now)
-    return OutRecord(REJECTS_TOPIC, source.encode(), msgspec.json.encode(reject), encode_headers(attributes))
+    headers = encode_headers(attributes, traceparent_of(record.headers))
+    return OutRecord(REJECTS_TOPIC, source.encode(), msgspec.json.encode(reject), headers)

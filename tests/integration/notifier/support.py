@@ -100,7 +100,7 @@ class Ledger:
         assert await subscriptions.set_status(self.pool, agency, name, status, "a test", datetime.now(UTC))
 
     async def tell(self, *conflicts: Conflict) -> int:
-        return await record(self.pool, plan(conflicts), datetime.now(UTC))
+        return await record(self.pool, plan(conflicts), datetime.now(UTC), {})
 
     async def notices(self) -> dict[tuple[str, int], str]:
         """(conflict, version) -> status."""

@@ -139,13 +139,13 @@ async def test_a_version_for_one_side_leaves_what_waits_for_the_other(ledger: Le
     given = alarm(1)
     await ledger.tell(given)
     made = plan([alarm(2)])
-    assert await record(ledger.pool, Plan(made.tell, [], []), datetime.now(UTC)) == 1
+    assert await record(ledger.pool, Plan(made.tell, [], []), datetime.now(UTC), {}) == 1
     assert await ledger.deliveries() == {
         (given.conflict_id, 1, ours): "superseded",
         (given.conflict_id, 1, theirs): "pending",
         (given.conflict_id, 2, ours): "pending",
     }
-    assert await record(ledger.pool, Plan([], [], made.facility), datetime.now(UTC)) == 1
+    assert await record(ledger.pool, Plan([], [], made.facility), datetime.now(UTC), {}) == 1
     assert (await ledger.deliveries())[given.conflict_id, 1, theirs] == "superseded"
 
 

@@ -17,6 +17,7 @@ from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_p
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.lane import Lane
 from services.matcher.adapters.records import CONFLICTS_TOPIC
+from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.transaction import Transaction
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
 from services.matcher.domain.fold import evolve
@@ -105,6 +106,7 @@ def lane(store: KafkaStateLog | None = None, **settings: float) -> Lane:
         on_restoring=lambda _: None,
         custody_end=end,
         custody_read=read,
+        contexts=Contexts(),
     )
     evolve(made.state, CustodyInput(fact(Booked, 0), EPISODE), START)
     made.serving = True
@@ -195,7 +197,7 @@ def test_a_backlog_is_judged_by_its_own_time() -> None:
     facts = [fact(Booked, 0), fact(ReleaseScheduled, 1, scheduled_for=at(10)), fact(Released, 10)]
     stages: list[Stage] = []
     for offset, each in enumerate(facts):
-        transaction = Transaction(0, state, offset, at(720), behind=True)
+        transaction = Transaction(0, state, offset, at(720), behind=True, contexts=Contexts())
         transaction.judge(CustodyInput(each, EPISODE))
         records = transaction.records()
         conflicts = [msgspec.json.decode(r.value or b"", type=Conflict) for r in records if r.topic == CONFLICTS_TOPIC]

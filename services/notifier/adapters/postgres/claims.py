@@ -23,6 +23,7 @@ class Claimed(Struct, frozen=True):
 
     failures: attempts that failed before this one (interrupted ones aside).
     first: the recipient has not taken the notice yet, over whatever endpoint, as far as is known.
+    traceparent: of what the notice came from.
     """
 
     delivery_id: str
@@ -41,6 +42,7 @@ class Claimed(Struct, frozen=True):
     accepted_at: datetime
     failures_in_a_row: int
     first: bool = True
+    traceparent: str | None = None
 
 
 class Finished(Struct, frozen=True):
@@ -112,7 +114,7 @@ with recursive waiting as (
 )
 select c.delivery_id, c.notice_id, c.conflict_id, c.version, n.stage, n.recipient, c.subscription_id, c.channel,
        c.target, c.secret_encrypted, n.body, c.attempts, c.failures, n.accepted_at, c.failures_in_a_row,
-       n.status = 'pending' as first
+       n.status = 'pending' as first, n.traceparent
 from claimed c join notices n using (notice_id) order by c.urgency
 """
 

@@ -20,7 +20,10 @@ _TICK = timedelta(microseconds=1)
 
 
 class Asked(Struct, frozen=True):
-    """What a reviewer asks for. source: the registered source that speaks for the reviewer."""
+    """What a reviewer asks for.
+
+    source: the registered source that speaks for the reviewer. traceparent: a valid one, of what the asking belongs to.
+    """
 
     review_id: str
     version: int
@@ -28,6 +31,7 @@ class Asked(Struct, frozen=True):
     reason: str
     reviewer: str
     source: str
+    traceparent: str | None = None
 
 
 class Recorded(Struct, frozen=True):
@@ -39,6 +43,7 @@ class Recorded(Struct, frozen=True):
     decided_at: datetime
     body: Raw
     sent: bool
+    traceparent: str | None = None
 
 
 class ReviewChanged(ContractViolation):
@@ -56,13 +61,14 @@ class ReviewClosed(ContractViolation):
         super().__init__("review_closed", "the review is withdrawn: there is nothing to decide")
 
 
-_COLUMNS = "decision_id, review_id, decision, decided_at, body, sent_at is not null as sent"
+_COLUMNS = "decision_id, review_id, decision, decided_at, body, sent_at is not null as sent, traceparent"
 
 
 def _recorded(row: Any) -> Recorded:
     return Recorded(
-        row["decision_id"], row["review_id"], row["decision"], row["decided_at"], Raw(row["body"]), row["sent"]
-    )
+        row["decision_id"], row["review_id"], row["decision"], row["decided_at"], Raw(row["body"]), row["sent"],
+        row["traceparent"],
+    )  # fmt: skip
 
 
 async def record(pool: Pool, asked: Asked, now: datetime) -> Recorded | None:
@@ -110,11 +116,13 @@ async def record(pool: Pool, asked: Asked, now: datetime) -> Recorded | None:
             )
         )
         await connection.execute(
-            """insert into decisions (decision_id, review_id, version, decision, reviewer, source, decided_at, body)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)""",
+            """insert into decisions (decision_id, review_id, version, decision, reviewer, source, decided_at, body,
+                traceparent)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
             name, asked.review_id, asked.version, str(asked.decision), asked.reviewer, asked.source, at, body,
+            asked.traceparent,
         )  # fmt: skip
-    return Recorded(name, asked.review_id, str(asked.decision), at, Raw(body), False)
+    return Recorded(name, asked.review_id, str(asked.decision), at, Raw(body), False, asked.traceparent)
 
 
 async def listed(pool: Pool, review_id: str) -> list[Recorded]:

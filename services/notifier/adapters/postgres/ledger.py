@@ -5,25 +5,29 @@ Repeating a batch changes nothing: ids are derived from what they name, and what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from contracts.ids import delivery_id
 from services.notifier.adapters.postgres.pool import Pool
 from services.notifier.domain.planning import Plan, Planned
 
-__all__ = ["record"]
+__all__ = ["Traces", "record"]
+
+Traces: TypeAlias = Mapping[tuple[str, int], str]
+"""(conflict id, version) -> traceparent, of those that have one."""
 
 _INSERT_NOTICES = """
 insert into notices (notice_id, conflict_id, version, stage, recipient, urgency, body, status, accepted_at, decided_at,
-                     created_at)
+                     created_at, traceparent)
 select n.notice_id, n.conflict_id, n.version, n.stage, n.recipient, n.urgency, n.body,
     case when exists (select from notices m where m.conflict_id = n.conflict_id and m.version > n.version)
          then 'superseded' else n.status end,
-    n.accepted_at, n.decided_at, $10
+    n.accepted_at, n.decided_at, $10, n.traceparent
 from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::smallint[], $7::bytea[],
-            $8::text[], $9::timestamptz[], $11::timestamptz[])
-    as n(notice_id, conflict_id, version, stage, recipient, urgency, body, status, accepted_at, decided_at)
+            $8::text[], $9::timestamptz[], $11::timestamptz[], $12::text[])
+    as n(notice_id, conflict_id, version, stage, recipient, urgency, body, status, accepted_at, decided_at, traceparent)
 on conflict do nothing returning notice_id, status
 """
 
@@ -85,7 +89,7 @@ on conflict do nothing
 """
 
 
-async def record(pool: Pool, plan: Plan, now: datetime) -> int:
+async def record(pool: Pool, plan: Plan, now: datetime, traces: Traces) -> int:
     """Write a batch; returns how many deliveries it led to.
 
     What follows (an ending; any version that is no alarm, for a facility) is told over those subscriptions over which
@@ -95,7 +99,7 @@ async def record(pool: Pool, plan: Plan, now: datetime) -> int:
     """
     async with pool.acquire() as connection, connection.transaction():
         tell = await _concerned(connection, plan)
-        new = await _insert_notices(connection, tell, plan.passed, now)
+        new = await _insert_notices(connection, tell, plan.passed, now, traces)
         fresh = [p for p in tell if p.notice_id in new]
         if not fresh:
             return 0
@@ -141,7 +145,7 @@ async def _concerned(connection: Pool, plan: Plan) -> list[Planned]:
 
 
 async def _insert_notices(
-    connection: Pool, tell: Sequence[Planned], passed: Sequence[Planned], now: datetime
+    connection: Pool, tell: Sequence[Planned], passed: Sequence[Planned], now: datetime, traces: Traces
 ) -> set[str]:
     """Those that are new and to be told: not there yet, and no newer version is."""
     every = [*((p, "superseded") for p in passed), *((p, "pending") for p in tell)]
@@ -160,6 +164,7 @@ async def _insert_notices(
         [p.conflict.cause.accepted_at for p, _ in every],
         now,
         [p.conflict.decided_at for p, _ in every],
+        [traces.get((p.conflict.conflict_id, p.conflict.version)) for p, _ in every],
     )
     return {row["notice_id"] for row in rows if row["status"] == "pending"}
 
