@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("whole", "notifier", "ingest", "matcher", "transactions", "sizing")
+NAMES = ("whole", "notifier", "ingest", "matcher", "transactions", "sizing", "traces")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
