@@ -17,8 +17,9 @@ from contracts.types.custody import Booked, CustodyEvent, Released
 from contracts.types.detainer import DetainerType, Intent, Lodge
 from contracts.types.person import Identifier, IdentifierKind, Person, PersonName
 from contracts.types.registry import Source
+from deploy.demo.access import call
 from deploy.demo.observe import read_whole
-from deploy.demo.system import System, call
+from deploy.demo.system import System
 from deploy.demo.world.places import HARTFORD, ICE_BOSTON
 from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
