@@ -14,7 +14,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status \
-        images clean
+        images tools clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(STAMP) ## Run every test: unit, simulation, integration (T=tests/unit AR
 
 simulate: $(STAMP) ## Play 10,000 histories of faults in one process (ARGS="--seed 7" tells one)
 	@exec $(VENV)/bin/python -m tests.simulation $(ARGS)
+
+tools: $(STAMP) ## Build what tests use where Go is (helm, for the chart; 11 minutes the first time); else they are skipped
+	@exec $(VENV)/bin/python -m deploy.helm.tool
 
 lint: $(STAMP) ## Check style, formatting, types and the walls between the parts
 	$(VENV)/bin/ruff check .
