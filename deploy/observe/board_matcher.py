@@ -186,6 +186,12 @@ MATCHER: Final = Board(
                     red_from=1,
                 ),
                 Panel(
+                    "Spans of traces",
+                    "Sent, or dropped because the receiver was away (docs/traces.md); none while traces are off.",
+                    [per_second("sallyport_spans_total", "job, outcome")],
+                    "reqps",
+                ),
+                Panel(
                     "Versions",
                     "Instances of each service, by version.",
                     [Query("count by (component, version) (sallyport_build_info)", "{{component}} {{version}}")],

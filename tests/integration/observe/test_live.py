@@ -29,6 +29,7 @@ EMPTY: Final = {
     "Sallyport: flow: Answers that were errors of ours": "there were none",
     "Sallyport: feeds: Roster snapshots": "no roster was sent",
     "Sallyport: matcher: Partitions that stand still": "none does",
+    "Sallyport: matcher: Spans of traces": "traces are off",
 }
 """Panels without a series in a run where all is well, and why."""
 EMPTY_COLUMNS: Final = ("sallyport_feed_usual_gap_seconds",)
