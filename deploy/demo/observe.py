@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,24 +21,25 @@ _decode_conflict = msgspec.json.Decoder(Conflict).decode
 _decode_review = msgspec.json.Decoder(Review).decode
 
 
-def _reader(bootstrap_servers: str, topics: list[str]) -> tuple[Any, list[Any]]:
+def _reader(bootstrap_servers: str, topics: list[str], options: Mapping[str, Any]) -> tuple[Any, list[Any]]:
     reader = KafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         isolation_level="read_committed",
         enable_auto_commit=False,
         group_id=None,
+        **options,
     )
     found = [TopicPartition(topic, number) for topic in topics for number in reader.partitions_for_topic(topic) or ()]
     reader.assign(found)
     return reader, found
 
 
-def read_whole(bootstrap_servers: str, topics: list[str], deadline_s: float = 60.0) -> list[Any]:
+def read_whole(bootstrap_servers: str, topics: list[str], deadline_s: float = 60.0, **options: Any) -> list[Any]:
     """Every record (kafka-python's ConsumerRecord) that a committed reader sees, up to the ends as they are now.
 
     Raises TimeoutError.
     """
-    reader, partitions = _reader(bootstrap_servers, topics)
+    reader, partitions = _reader(bootstrap_servers, topics, options)
     got: list[Any] = []
     until = time.monotonic() + deadline_s
     try:
@@ -56,11 +58,13 @@ def read_whole(bootstrap_servers: str, topics: list[str], deadline_s: float = 60
 class Observer:
     """Follows conflicts.v1 and reviews.v1 in a thread, from now on. `conflicts` and `reviews` only grow.
 
-    A context manager; on entry the ends of the topics are known, so that nothing written afterwards is missed.
+    options: of the client, such as its login. A context manager; on entry the ends of the topics are known, so that
+    nothing written afterwards is missed.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, **options: Any) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._options = options
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
         self._reader: Any = None
@@ -69,7 +73,7 @@ class Observer:
         self.failed: BaseException | None = None
 
     def __enter__(self) -> Self:
-        self._reader, partitions = _reader(self._bootstrap_servers, [_CONFLICTS, _REVIEWS])
+        self._reader, partitions = _reader(self._bootstrap_servers, [_CONFLICTS, _REVIEWS], self._options)
         self._reader.seek_to_end(*partitions)
         for partition in partitions:
             self._reader.position(partition)

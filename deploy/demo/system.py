@@ -9,7 +9,7 @@ What the issue's acceptance does to it (kill -9) is done to `system.services`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +33,7 @@ class System(Access):
 
     directory: logs and the arrivals go there. made: keys and registry; one source for every jail and agency by default.
     extra: further registry records. settings: of all services, such as shorter session timeouts in a test.
+    logins: by `ingest`, `matcher`, `notifier` and `operator`, settings of that one alone.
     answer_after_s: so long does each endpoint outside take to say that it has taken a webhook.
     say: is told what takes long.
     """
@@ -48,6 +49,7 @@ class System(Access):
         made: Credentials | None = None,
         extra: Sequence[RegistryRecord] = (),
         settings: dict[str, str] | None = None,
+        logins: Mapping[str, Mapping[str, str]] | None = None,
         agencies: Sequence[Office] = AGENCIES,
         answer_after_s: float = 0.0,
         say: Callable[[str], None] = lambda _: None,
@@ -61,6 +63,7 @@ class System(Access):
         self._arrivals = directory / "arrivals.jsonl"
         self.smtp_port = choose_port()
         common = {**stack.environ(), "SALLYPORT_PROBE_INTERVAL_S": "1", **(settings or {})}
+        logins = logins or {}
         self.group = ProcessGroup(directory)
         self.outside = self.group.program(
             "outside",
@@ -71,9 +74,12 @@ class System(Access):
                 "DEMO_ANSWER_AFTER_S": str(answer_after_s),
             },
         )
-        self.ingest = self.group.service("ingest", common)
+        self.ingest = self.group.service("ingest", {**common, **logins.get("ingest", {})})
         self.search_token = secrets.token_urlsafe(24)
-        self.matcher = self.group.service("matcher", {**common, "SALLYPORT_IDENTITY_SEARCH_TOKEN": self.search_token})
+        self.matcher = self.group.service(
+            "matcher",
+            {**common, "SALLYPORT_IDENTITY_SEARCH_TOKEN": self.search_token, **logins.get("matcher", {})},
+        )
         self._notifier_settings = {
             **common,
             "SALLYPORT_ALLOW_PRIVATE_ENDPOINTS": "true",
@@ -82,9 +88,10 @@ class System(Access):
             "SALLYPORT_SMTP_PORT": str(self.smtp_port),
             "SALLYPORT_SMTP_STARTTLS": "false",
             "SALLYPORT_SECRETS_KEYS": Fernet.generate_key().decode(),
+            **logins.get("notifier", {}),
         }
         self.notifier = self.group.service("notifier", self._notifier_settings)
-        self._common = common
+        self._operator_settings = {**common, **logins.get("operator", {})}
 
     @property
     def services(self) -> list[ServiceProcess]:
@@ -100,10 +107,10 @@ class System(Access):
 
     def _prepare(self) -> None:
         self._say("topics, registry, database")
-        self.group.run(["topics", "apply"], self._common)
+        self.group.run(["topics", "apply"], self._operator_settings)
         registry = self.directory / "registry.json"
         registry.write_bytes(msgspec.json.encode({"records": self._records}))
-        self.group.run(["registry", "apply", str(registry)], self._common)
+        self.group.run(["registry", "apply", str(registry)], self._operator_settings)
         self.group.run(["migrate"], self._notifier_settings)
 
     def __enter__(self) -> Self:

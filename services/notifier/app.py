@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import asyncpg
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
@@ -13,11 +14,12 @@ from services.notifier.adapters.decisions import DECISIONS_TOPIC, Decisions
 from services.notifier.adapters.dispatcher import Dispatcher
 from services.notifier.adapters.gauges import Gauges
 from services.notifier.adapters.intake import Intake, PostgresLedger
-from services.notifier.adapters.postgres.access import database_of
+from services.notifier.adapters.postgres.access import database_of, refusal
 from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.adapters.relay import NOTICES_TOPIC, Relay
 from services.notifier.adapters.reviews import ReviewIntake
+from services.notifier.adapters.rotation import Rotation
 from services.notifier.adapters.secrets import SecretBox
 from services.notifier.adapters.smtp import MailSender
 from services.notifier.adapters.taking import Taking
@@ -68,6 +70,7 @@ class NotifierService:
             connections=settings.max_in_flight,
             allow_private=settings.allow_private_endpoints,
         )
+        self._rotation = Rotation(self._connected, secrets, _configured_keys)
         self._relay = Relay(self._connected, self._outlet)
         self._dispatcher = Dispatcher(
             settings,
@@ -156,6 +159,7 @@ class NotifierService:
         spawn(self._dispatcher.write(), "outcomes")
         spawn(self._dispatcher.sweep(), "sweep")
         spawn(self._relay.run(), "relay")
+        spawn(self._rotation.run(), "rotation")
         spawn(Gauges(self._connected, self._settings.probe_interval_s).run(), "gauges")
         spawn(self._decisions.run(), "decisions")
         for progress in self._progress:
@@ -175,8 +179,9 @@ class NotifierService:
                 if self._migrated is None:
                     return pool
                 await pool.close()
-            except AWAY as error:
-                self._migrated = f"database away: {type(error).__name__}"
+            except (*AWAY, asyncpg.InvalidAuthorizationSpecificationError) as error:
+                shut = refusal(error)
+                self._migrated = f"{shut.code}: {shut}" if shut else f"database away: {type(error).__name__}"
             log.warning("database_not_ready", reason=self._migrated, wait_s=_RETRY_S)
             await asyncio.sleep(_RETRY_S)
 
@@ -210,6 +215,11 @@ class NotifierService:
     def _wake(self) -> None:
         self._dispatcher.wake()
         self._relay.wake()
+
+
+def _configured_keys() -> list[str]:
+    """As they are now: a mounted file may have been replaced since the start."""
+    return [key.get_secret_value() for key in NotifierSettings().secrets_keys]
 
 
 def describe() -> NotifierService:

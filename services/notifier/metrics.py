@@ -28,6 +28,7 @@ __all__ = [
     "RELEASES_OLDEST",
     "RELEASES_OPEN",
     "REVIEWS",
+    "SECRETS",
 ]
 
 CONFLICTS: Final = Counter("sallyport_notifier_conflicts_total", "Conflict versions taken in, by stage.", ["stage"])
@@ -101,3 +102,9 @@ GIVEN_UP: Final = Counter(
 )
 for _stage in Stage:  # from 0 on: the first one would not show as an increase
     GIVEN_UP.labels(_stage)
+SECRETS: Final = Gauge(
+    "sallyport_notifier_secrets",
+    "Webhook secrets by the key they are under: first (encrypts), older (about to be renewed), unknown (not "
+    "configured).",
+    ["key"],
+)

@@ -23,6 +23,7 @@ for name, target, text in (
     ("feed", "services.ingest.cli:feed", "Send a roster file, or a stream of events, to ingest."),
     ("detainers", "services.ingest.cli:detainers", "Send detainers to ingest."),
     ("migrate", "services.notifier.cli:migrate", "Bring the notifier's database up to date."),
+    ("secrets", "services.notifier.secrets_cli:app", "The key that webhook secrets are encrypted with."),
     ("identity", "services.matcher.identity_cli:app", "Who is this, how sure, and why."),
     ("topics", "services.platform.operator.topics:app", "Provision Kafka's topics."),
     ("registry", "services.platform.operator.registry:app", "Agencies, facilities and sources."),

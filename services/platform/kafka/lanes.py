@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from services.platform.kafka.doors import refusal
 from services.platform.kafka.records import OutRecord
 from services.platform.logs import get_logger
 
@@ -173,7 +174,7 @@ class Lanes:
                     try:
                         count = counts[record.topic] = len(await producer.partitions_for(record.topic))
                     except (KafkaError, OSError) as error:
-                        ticket.settle(index, NotTaken(type(error).__name__))
+                        ticket.settle(index, _not_taken(error, record.topic) or NotTaken(type(error).__name__))
                         continue
                 partition = partition_of(record.key, count)
             if (size := _size(record)) > self._max_record_bytes:
@@ -236,7 +237,7 @@ class Lanes:
         try:
             await (await producer.send_batch(batch, lane.topic, partition=lane.partition))
         except (KafkaError, OSError) as error:
-            self._settle(taken, error)
+            self._settle(taken, _not_taken(error, lane.topic) or error)
             self._restart(producer, error)
         except asyncio.CancelledError:
             self._settle(taken, InDoubt("the producer was stopped"))
@@ -280,6 +281,12 @@ class _Lane:
         self.waiting: deque[_Waiting] = deque()
         self.running = False
         self.sent_at: float | None = None
+
+
+def _not_taken(error: BaseException, topic: str) -> NotTaken | None:
+    """Where an ACL is missing the record is certainly not written, and the message says so; None for other errors."""
+    shut = refusal(error, f"WRITE of topic {topic}")
+    return NotTaken(f"{shut.code}: {shut}") if shut is not None else None
 
 
 def _size(record: OutRecord) -> int:

@@ -39,10 +39,11 @@ async def read_to_end(settings: PlatformSettings, topic: str) -> list[ConsumerRe
         async with asyncio.timeout(_DEADLINE_S):
             await consumer.start()
             if topic not in await consumer.topics():
+                await consumer._client.add_topic(topic)  # a list of all topics does not tell: ask for this one
+                if topic in consumer._client.cluster.unauthorized_topics:
+                    raise KafkaNotAuthorised(f"READ of topic {topic}: sallyport topics apply --acls")
                 raise ConfigurationError(f"there is no topic {topic}: sallyport topics apply")
             consumer.assign([TopicPartition(topic, 0)])  # makes the client ask for its partitions
-            if topic in consumer._client.cluster.unauthorized_topics:
-                raise KafkaNotAuthorised(f"READ of topic {topic}: sallyport topics apply --acls")
             while not (numbers := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 - aiokafka tells nobody
                 await asyncio.sleep(_LOOK_S)
             partitions = [TopicPartition(topic, number) for number in sorted(numbers)]

@@ -91,8 +91,8 @@ class Ledger:
     def __init__(self, pool: Any) -> None:
         self.pool = pool
 
-    async def subscribe(self, target: str, agency: str = AGENCY, channel: str = "webhook") -> str:
-        encrypted = BOX.new()[1] if channel == "webhook" else None
+    async def subscribe(self, target: str, agency: str = AGENCY, channel: str = "webhook", box: SecretBox = BOX) -> str:
+        encrypted = box.new()[1] if channel == "webhook" else None
         made = await subscriptions.add(self.pool, agency, channel, target, encrypted, datetime.now(UTC))
         return made.subscription_id
 
@@ -145,7 +145,7 @@ def settings(**changes: Any) -> NotifierSettings:
 
 
 @asynccontextmanager
-async def dispatching(ledger: Ledger, **changes: Any) -> AsyncIterator[Dispatcher]:
+async def dispatching(ledger: Ledger, box: SecretBox = BOX, **changes: Any) -> AsyncIterator[Dispatcher]:
     """A dispatcher at work, as the composition root builds it; what ends one of its loops fails the test."""
     chosen = settings(**changes)
     webhooks = WebhookSender(
@@ -155,7 +155,7 @@ async def dispatching(ledger: Ledger, **changes: Any) -> AsyncIterator[Dispatche
         allow_private=chosen.allow_private_endpoints,
     )
     dispatcher = Dispatcher(
-        chosen, lambda: ledger.pool, webhooks=webhooks, mail=MailSender(chosen), secrets=BOX, told=lambda: None
+        chosen, lambda: ledger.pool, webhooks=webhooks, mail=MailSender(chosen), secrets=box, told=lambda: None
     )
     await webhooks.start()
     loops = [asyncio.create_task(loop) for loop in (dispatcher.run(), dispatcher.write(), dispatcher.sweep())]

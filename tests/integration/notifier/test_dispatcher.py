@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
@@ -136,7 +137,7 @@ async def test_two_side_by_side_never_have_the_same_one(ledger: Ledger, receiver
         return web.Response(status=200 if receiver.got.count(("/hook", name)) > 1 else 500)
 
     receiver.answers["/hook"] = watch
-    many = {"max_in_flight": 16, "breaker_failures": 10_000}
+    many: dict[str, Any] = {"max_in_flight": 16, "breaker_failures": 10_000}
     async with dispatching(ledger, **many) as one, dispatching(ledger, **many) as two:
         await ledger.tell(*(conflict(n) for n in range(300)))
         one.wake()

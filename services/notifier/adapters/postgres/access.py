@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import ssl
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import asyncpg
 from msgspec import Struct
 
 from services.notifier.settings import NotifierSettings
-from services.platform.errors import ConfigurationError
+from services.platform.errors import ConfigurationError, Unavailable
 from services.platform.kafka.security import tls_context
 
-__all__ = ["Database", "database_of"]
+__all__ = ["Database", "DatabaseLoginRefused", "DatabaseNotTrusted", "database_of", "refusal"]
 
 _OF_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslnegotiation", "channel_binding")
+
+
+class DatabaseLoginRefused(Unavailable):
+    """PostgreSQL does not take this user with this password, or not from here."""
+
+    code = "database_login_refused"
+
+
+class DatabaseNotTrusted(Unavailable):
+    """PostgreSQL's certificate is not one that is trusted, is of another host name, or there is no TLS at all."""
+
+    code = "database_not_trusted"
+
+
+def refusal(error: BaseException) -> Unavailable | None:
+    """Ours for an error that says that the door is shut; None for any other."""
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return DatabaseLoginRefused(f"PostgreSQL refuses the login ({error.sqlstate})")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return DatabaseNotTrusted(f"PostgreSQL's certificate: {error.verify_message}")
+    if isinstance(error, ssl.SSLError) or "rejected SSL upgrade" in str(error):
+        return DatabaseNotTrusted("PostgreSQL speaks no TLS there")
+    return None
 
 
 class Database(Struct, frozen=True):

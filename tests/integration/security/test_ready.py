@@ -1,0 +1,169 @@
+"""What /readyz says while a door is shut, that it goes on by itself when it is opened, and what is shut again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.fernet import Fernet
+
+from contracts.catalog import load_access, load_topics
+from deploy.demo.processes import ProcessGroup, ServiceProcess
+from services.notifier.adapters.postgres.access import database_of
+from services.notifier.adapters.postgres.schema import migrate
+from services.notifier.settings import NotifierSettings
+from services.platform.kafka.acls import Binding, bindings_of
+from tests.integration.security.conftest import Locked, eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[ProcessGroup]:
+    with ProcessGroup(tmp_path) as group:
+        yield group
+
+
+def bindings(name: str) -> frozenset[Binding]:
+    return bindings_of(name, f"User:sallyport-{name}", load_topics(), load_access())
+
+
+def wrong(service: ServiceProcess) -> dict[str, str]:
+    """What /readyz names; empty when ready, and while nobody listens yet."""
+    status, body = service.get("/readyz")
+    if not status:
+        return {"http": "not listening"}
+    found: dict[str, str] = json.loads(body)["wrong"]
+    assert bool(found) == (status == 503)
+    return found
+
+
+def says(service: ServiceProcess, *parts: str, check: str = "kafka", within_s: float = 40) -> None:
+    eventually(
+        lambda: all(part in wrong(service).get(check, "") for part in parts),
+        within_s,
+        lambda: f"{check} says {parts}: {wrong(service)}",
+    )
+    assert service.get("/livez")[0] == 200, "a restart would not help"
+
+
+def ready(service: ServiceProcess, within_s: float = 60) -> None:
+    eventually(lambda: not wrong(service), within_s, lambda: str(wrong(service)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"SALLYPORT_KAFKA_PASSWORD": "wrong"}, "kafka_login_refused"),
+        ({"SALLYPORT_KAFKA_CA_FILE": "other"}, "kafka_not_trusted"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ingest", "matcher"])
+def test_a_login_or_a_certificate(
+    provisioned: Locked, group: ProcessGroup, name: str, changes: dict[str, str], code: str
+) -> None:
+    if "SALLYPORT_KAFKA_CA_FILE" in changes:
+        changes = {"SALLYPORT_KAFKA_CA_FILE": str(provisioned.locks.other_ca)}
+    service = group.service(name, {**provisioned.environ(f"sallyport-{name}"), **changes})
+    service.start()
+    says(service, code)
+    assert service.terminate() == 0, "it ends when asked, though it never began"
+    assert "wrong" not in [event.get("password") for event in service.log_events()]
+
+
+def test_a_stranger_is_told_all_that_it_lacks_and_nothing_else_happens(
+    provisioned: Locked, group: ProcessGroup
+) -> None:
+    service = group.service("matcher", provisioned.environ("stranger"))
+    service.start()
+    says(
+        service,
+        "kafka_not_authorised",
+        "WRITE of topic conflicts.v1",
+        "READ of topic custody.events.v1",
+        "READ of group sallyport-matcher",
+        "WRITE of transactional id sallyport-matcher-0",
+    )
+
+
+def test_an_acl_that_is_granted_later_and_taken_away_again(provisioned: Locked, group: ProcessGroup) -> None:
+    every = bindings("ingest")
+    lacking = Binding("User:sallyport-ingest", "topic", "custody.events.v1", "WRITE")
+    provisioned.grant(every - {lacking})
+    try:
+        service = group.service("ingest", provisioned.environ("sallyport-ingest"))
+        service.start()
+        says(service, "kafka_not_authorised: WRITE of topic custody.events.v1")
+        assert "detainers" not in wrong(service)["kafka"]
+        provisioned.grant(every)
+        ready(service)
+        provisioned.grant(every - {lacking})
+        says(service, "kafka_not_authorised: WRITE of topic custody.events.v1")
+    finally:
+        provisioned.grant(every)
+    ready(service)
+    assert service.is_running and service.pid is not None
+
+
+def test_a_group_that_is_taken_away_ends_the_process_which_then_waits_for_it(
+    provisioned: Locked, group: ProcessGroup
+) -> None:
+    """aiokafka's coordinator does not come back by itself; the next process does."""
+    every = bindings("matcher")
+    lacking = Binding("User:sallyport-matcher", "group", "sallyport-matcher", "READ")
+    environment = {**provisioned.environ("sallyport-matcher"), "SALLYPORT_SESSION_TIMEOUT_MS": "2000"}
+    service = group.service("matcher", environment)
+    service.start()
+    ready(service)
+    provisioned.grant(every - {lacking})
+    try:
+        assert service.wait_exit(60) == 1
+        assert "KafkaNotAuthorised" in service.log_text()
+        service.start()
+        says(service, "READ of group sallyport-matcher")
+    finally:
+        provisioned.grant(every)
+    ready(service)
+
+
+def test_a_transactional_id_that_is_taken_away_and_granted_again(provisioned: Locked, group: ProcessGroup) -> None:
+    every = bindings("matcher")
+    lacking = next(b for b in every if b.kind == "transactional_id")
+    service = group.service("matcher", provisioned.environ("sallyport-matcher"))
+    service.start()
+    ready(service)
+    provisioned.grant(every - {lacking})
+    try:
+        says(service, "WRITE of transactional id sallyport-matcher-0")
+    finally:
+        provisioned.grant(every)
+    ready(service)
+
+
+def test_the_notifiers_database(provisioned: Locked, group: ProcessGroup) -> None:
+    locked, url = provisioned, provisioned.info.database_url
+    settings = NotifierSettings(_env_file=None, database_url=url, database_ca_file=str(locked.locks.ca))
+    asyncio.run(migrate(database_of(settings)))
+    environment = {
+        **locked.environ("sallyport-notifier"),
+        "SALLYPORT_SECRETS_KEYS": Fernet.generate_key().decode(),
+    }
+    password = urlsplit(url).password or ""
+    refused = group.service("notifier", {**environment, "DATABASE_URL": url.replace(password, "wrong")}, name="refused")
+    untrusted = group.service(
+        "notifier", {**environment, "SALLYPORT_DATABASE_CA_FILE": str(locked.locks.other_ca)}, name="untrusted"
+    )
+    for service in (refused, untrusted):
+        service.start()
+    says(refused, "database_login_refused", check="database")
+    says(untrusted, "database_not_trusted", check="database")
+    assert password not in refused.log_text() + untrusted.log_text()
+    for service in (refused, untrusted):
+        assert service.terminate() == 0
+    good = group.service("notifier", environment, name="good")
+    good.start()
+    ready(good)
