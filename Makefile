@@ -14,7 +14,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status \
-        images tools clean
+        images up down smoke status tools clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,18 @@ dev-status: $(STAMP) ## Say what runs and where
 
 images: $(STAMP) ## Build the images of the services with their SBOMs, and say what each adds to its base
 	@exec $(VENV)/bin/python -m deploy.images
+
+up: $(STAMP) ## Start the cluster of deploy/compose.yaml, whole, and wait until it is ready (docs/compose.md)
+	@exec $(VENV)/bin/python -m deploy.cluster up
+
+down: $(STAMP) ## Stop it; data is kept (ALL=1 removes it)
+	@exec $(VENV)/bin/python -m deploy.cluster down $(if $(ALL),--data)
+
+smoke: $(STAMP) ## Send the Hartford case through it, and print the webhook that arrived
+	@exec $(VENV)/bin/python -m deploy.cluster smoke
+
+status: $(STAMP) ## Say what of it runs
+	@exec $(VENV)/bin/python -m deploy.cluster status
 
 lock: $(STAMP) ## Resolve the requirements anew into requirements/*.txt
 	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.txt

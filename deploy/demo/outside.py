@@ -1,7 +1,8 @@
 """The world outside of Sallyport, as a process of its own: every agency's webhook endpoint, and its mail server.
 
 `python -m deploy.demo.outside`, with SALLYPORT_HTTP_PORT, DEMO_SMTP_PORT, DEMO_ARRIVALS (a file) and, optionally,
-DEMO_ANSWER_AFTER_S (seconds between taking a webhook and saying so) in the environment.
+DEMO_ANSWER_AFTER_S (seconds between taking a webhook and saying so) and DEMO_HTTP_HOST (the address that the webhooks
+come to, 127.0.0.1 by default) in the environment.
 
     POST /hooks/{agency}   what Sallyport calls; verified by the `standardwebhooks` library, which is none of ours
     POST /secrets          {agency: secret, …}: what the subscriptions answered
@@ -119,7 +120,7 @@ class Outside:
         return "250 OK"
 
 
-async def _serve(http_port: int, smtp_port: int, log: IO[bytes]) -> None:
+async def _serve(http_host: str, http_port: int, smtp_port: int, log: IO[bytes]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -130,7 +131,7 @@ async def _serve(http_port: int, smtp_port: int, log: IO[bytes]) -> None:
     mail = await loop.create_server(
         lambda: SMTP(outside, hostname="demo", enable_SMTPUTF8=True), "127.0.0.1", smtp_port
     )
-    await web.TCPSite(runner, "127.0.0.1", http_port).start()
+    await web.TCPSite(runner, http_host, http_port).start()
     await stop.wait()
     mail.close()
     await runner.cleanup()
@@ -139,7 +140,8 @@ async def _serve(http_port: int, smtp_port: int, log: IO[bytes]) -> None:
 def main() -> int:
     """Serve until SIGTERM."""
     with Path(os.environ["DEMO_ARRIVALS"]).open("ab", buffering=0) as log:
-        asyncio.run(_serve(int(os.environ["SALLYPORT_HTTP_PORT"]), int(os.environ["DEMO_SMTP_PORT"]), log))
+        host, port = os.environ.get("DEMO_HTTP_HOST", "127.0.0.1"), int(os.environ["SALLYPORT_HTTP_PORT"])
+        asyncio.run(_serve(host, port, int(os.environ["DEMO_SMTP_PORT"]), log))
     return 0
 
 

@@ -3,7 +3,8 @@
 #
 #   sh install.sh ingest|matcher|notifier
 #
-# Beside it: wheels/SERVICE.txt, the lock, and perhaps wheels/*.whl; without any, the packages come from the index.
+# Beside it: pyproject.toml; wheels/SERVICE.txt, the lock; and perhaps wheels/*.whl, else the packages come from the
+# index.
 set -eu
 service=$1
 home=/opt/sallyport
@@ -16,9 +17,13 @@ python3 -m venv --without-pip "$home"
 python3 -m pip --python "$home/bin/python" install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
     --root-user-action=ignore --only-binary :all: --require-hashes $index -r "wheels/$service.txt"
 
-# Our own code is copied beside the packages, by the Containerfile.
+# Our own code is copied beside the packages, by the Containerfile; what says which version it is goes among them.
 packages=$("$home/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+version=$("$home/bin/python" -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')
 echo "$home/app" > "$packages/sallyport.pth"
+mkdir "$packages/sallyport-$version.dist-info"
+printf 'Metadata-Version: 2.1\nName: sallyport\nVersion: %s\nLicense: Apache-2.0\n' "$version" \
+    > "$packages/sallyport-$version.dist-info/METADATA"
 cat > "$home/bin/sallyport" <<END
 #!$home/bin/python
 from services.platform.cli import main

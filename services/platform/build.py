@@ -1,4 +1,4 @@
-"""Which build this is: what an image says of itself, else what is installed."""
+"""Which build this is: what it was told, else what is installed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["build_version"]
 
 
 def build_version() -> str:
-    """SALLYPORT_VERSION, which an image sets to the version that it is tagged with; else that of the installed package.
+    """SALLYPORT_VERSION where it is set; else that of the installed package, which an image has on record too.
 
-    An image carries the code without an installed package: `unknown` where it does not set the variable either.
+    `unknown` where there is neither.
     """
     if named := os.environ.get("SALLYPORT_VERSION"):
         return named

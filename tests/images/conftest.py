@@ -1,4 +1,4 @@
-"""What these tests need: an engine, and the images of `make images`; without them, each is skipped and says what to do."""
+"""What these tests need: an engine, and the images of `make images`. Without them a test is skipped and says why."""
 
 from __future__ import annotations
 

@@ -129,9 +129,9 @@ def test_sigterm_with_work_in_hand_exits_0_in_time_and_loses_nothing(
     host = "--network=host"
     start(host, f"--env=KAFKA_ADVERTISED_PORT={kafka_port}", KAFKA)
     start(
-        host, "--env=POSTGRES_USER=sallyport", "--env=POSTGRES_PASSWORD=for-a-test", POSTGRES,
-        "postgres", f"-cport={postgres_port}",
-    )  # fmt: skip
+        *(host, "--env=POSTGRES_USER=sallyport", "--env=POSTGRES_PASSWORD=for-a-test"),
+        *(f"--env=PGPORT={postgres_port}", POSTGRES),
+    )
     common = (
         *(host, *LOCKED_DOWN, PLAIN, "--env=SALLYPORT_HTTP_HOST=127.0.0.1"),
         f"--env=SALLYPORT_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:{kafka_port}",
@@ -143,13 +143,18 @@ def test_sigterm_with_work_in_hand_exits_0_in_time_and_loses_nothing(
     registry.write_bytes(msgspec.json.encode({"records": made.records}))
     registry.chmod(0o644)
 
-    def sallyport(*arguments: str) -> bool:
-        volume = f"--volume={registry}:/tmp/registry.json:ro"
-        return engine.run("run", "--rm", *common, volume, images["notifier"], *arguments, check=False).returncode == 0
+    said = ""
 
-    assert wait_until(lambda: sallyport("topics", "apply"), seconds=180, every_s=1)
-    assert wait_until(lambda: sallyport("migrate"), seconds=60, every_s=1)
-    assert sallyport("registry", "apply", "/tmp/registry.json")
+    def sallyport(*arguments: str) -> bool:
+        nonlocal said
+        volume = f"--volume={registry}:/tmp/registry.json:ro"
+        done = engine.run("run", "--rm", *common, volume, images["notifier"], *arguments, check=False)
+        said = (done.stdout + done.stderr).decode(errors="replace")[-1000:]
+        return done.returncode == 0
+
+    assert wait_until(lambda: sallyport("topics", "apply"), seconds=180, every_s=1), said
+    assert wait_until(lambda: sallyport("migrate"), seconds=60, every_s=1), said
+    assert sallyport("registry", "apply", "/tmp/registry.json"), said
     running = {
         name: start(*common, f"--env=SALLYPORT_HTTP_PORT={port}", images[name])
         for name, port in (("ingest", http_port), ("matcher", matcher_port), ("notifier", notifier_port))

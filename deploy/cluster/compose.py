@@ -1,0 +1,94 @@
+"""The compose command, and what it is told: the file, the project, the images of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.images.errors import ClusterNotReady, NoComposeTool
+
+__all__ = ["Compose", "compose_command"]
+
+COMPOSE_SETTING = "SALLYPORT_COMPOSE"
+_LEAST = 2
+
+
+def compose_command(root: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The compose of this machine, version 2 or later: as SALLYPORT_COMPOSE says, the engine's plugin, a
+    `docker-compose` on the path, or what deploy/images/compose-tool.sh built. Raises NoComposeTool."""
+    candidates = [["docker", "compose"], ["docker-compose"], [str(root / "build" / "tools" / "docker-compose")]]
+    if named := environ.get(COMPOSE_SETTING, ""):
+        candidates = [named.split()]
+    for candidate in candidates:
+        if shutil.which(candidate[0]) and _major(candidate) >= _LEAST:
+            return candidate
+    raise NoComposeTool(
+        "no Docker Compose 2 or later: install its plugin, or, where Go is, run sh deploy/images/compose-tool.sh; "
+        f"or name the command in {COMPOSE_SETTING}"
+    )
+
+
+def _major(candidate: Sequence[str]) -> int:
+    asked = subprocess.run([*candidate, "version", "--short"], capture_output=True, text=True)
+    number = asked.stdout.strip().lstrip("v").partition(".")[0]
+    return int(number) if asked.returncode == 0 and number.isdigit() else 0
+
+
+class Compose:
+    """Compose on deploy/compose.yaml and overlays. environ: what the file's variables become, beside our own."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str], overlays: Sequence[str] = ()) -> None:
+        self.root = root
+        self.environ = {**os.environ, **environ}
+        files = ["compose.yaml", *overlays]
+        self.command = [
+            *compose_command(root, os.environ),
+            *(f"--file={root / 'deploy' / file}" for file in files),
+            f"--project-directory={root / 'deploy'}",
+        ]
+
+    def run(self, *arguments: str, timeout_s: float = 600.0, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One command to its end. Raises ClusterNotReady: it failed, or did not end in time."""
+        try:
+            done = subprocess.run(
+                [*self.command, *arguments],
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                env=self.environ,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired:
+            raise ClusterNotReady(f"'compose {arguments[0]}' did not end within {timeout_s:.0f} s") from None
+        if check and done.returncode != 0:
+            said = " ".join(line for line in done.stderr.split("\n") if line.strip())[-600:]
+            raise ClusterNotReady(f"'compose {arguments[0]}' failed: {said}")
+        return done
+
+    def services(self) -> list[str]:
+        return self.run("config", "--services").stdout.split()
+
+    def containers(self) -> list[dict[str, Any]]:
+        """One object a container of the project, stopped ones too, as `compose ps` tells."""
+        shown = self.run("ps", "--all", "--format=json", timeout_s=60).stdout
+        return [json.loads(line) for line in shown.splitlines() if line.strip()]
+
+    def container(self, service: str) -> str:
+        """The id of a service's container. Raises ClusterNotReady: it has none."""
+        found = self.run("ps", "--all", "--quiet", service, timeout_s=60).stdout.split()
+        if not found:
+            raise ClusterNotReady(f"{service}: no container; `make up` first")
+        return found[0]
+
+    def url(self, service: str) -> str:
+        """Where a published edge is reached from this machine. Raises ClusterNotReady: it does not run."""
+        shown = self.run("port", service, "8080", timeout_s=60).stdout.split()
+        if not shown or shown[0].endswith(":0"):
+            raise ClusterNotReady(f"{service} is not published: `make up` first")
+        host, _, port = shown[0].rpartition(":")
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 - what it answers
