@@ -44,10 +44,12 @@ class TopicSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class AccessSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a principal needs beside its topics. A name that ends in `*` stands for all that begin so."""
+    """What a principal needs beside its topics. A name that ends in `*` stands for all that begin so. reads: topics
+    that only its commands read."""
 
     groups: tuple[str, ...] = ()
     transactional_ids: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     manages: tuple[Literal["topics", "acls"], ...] = ()
 
 

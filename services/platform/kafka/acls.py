@@ -63,6 +63,7 @@ def bindings_of(
         if name in spec.readers:
             found.add(Binding(principal, "topic", topic, "READ"))
     own = access.get(name, AccessSpec())
+    found |= {Binding(principal, "topic", topic, "READ") for topic in own.reads}
     for kind, operation, names in (("group", "READ", own.groups), ("transactional_id", "WRITE", own.transactional_ids)):
         for each in names:
             found.add(Binding(principal, kind, each.removesuffix("*"), operation, each.endswith("*")))

@@ -68,6 +68,7 @@ def test_the_names_in_topics_yaml_are_those_that_the_services_use() -> None:
     assert access["notifier"].groups == (group, f"{group}-reviews")
     assert access["ingest"].transactional_ids == (transactional_id("*"),)
     assert access["operator"].transactional_ids == (TRANSACTIONAL_ID,)
+    assert {topic for spec in access.values() for topic in spec.reads} <= load_topics().keys()
     named = {name for spec in load_topics().values() for name in (*spec.writers, *spec.readers)}
     assert named <= access.keys()
 
