@@ -55,6 +55,10 @@ class Chart:
         self._path = path
         self._rendered: dict[tuple[str, str, str], str] = {}
 
+    def at(self, path: Path) -> Chart:
+        """The same helm on another chart."""
+        return Chart(self._helm, path)
+
     def run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
         """helm with these arguments, and the values on standard input if there are some; whatever its status."""
         return subprocess.run(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import yaml
 
 from contracts.catalog import load_topics
 from deploy.helm.schema import CHART, PARTITIONS, schema
-from tests.helm.chart import EXAMPLES, Chart, Objects, minimal, only
+from tests.helm.chart import EXAMPLES, Chart, Objects, merged, minimal, only
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -153,3 +155,18 @@ def test_what_has_to_be_given_is_given_by_the_examples_and_minimal() -> None:
     for example in EXAMPLES:
         values = yaml.safe_load(example.read_text("utf-8"))
         assert minimal().keys() <= values.keys(), example.name
+
+
+def test_the_package_stands_by_itself(chart: Chart, tmp_path: Path) -> None:
+    """Rules, boards and topics are links in the repository, and files in what is published."""
+    done = chart.run("package", str(CHART), "--destination", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (package,) = tmp_path.glob("*.tgz")
+    assert package.stat().st_size < 500_000, "a release is kept in one secret, of 1 MB at most"
+    values = merged(minimal(), EVERYTHING)
+    assert chart.at(package).template(values) == chart.template(values)
+
+
+def test_the_chart_is_of_the_version_of_the_project() -> None:
+    project = tomllib.loads((CHART.parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))["appVersion"] == project["version"]
