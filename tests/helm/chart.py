@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
 
 from deploy.helm.schema import CHART
 
-__all__ = ["CHART", "EXAMPLES", "Chart", "Object", "Objects", "merged", "minimal", "only"]
+__all__ = ["CHART", "EXAMPLES", "KUBE", "Chart", "Object", "Objects", "merged", "minimal", "only"]
 
+KUBE: Final = ("--kube-version", "1.33.0")
+"""For which Kubernetes, where there is none to ask: a helm built from source takes itself for a very old one."""
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Object = dict[str, Any]
 Objects = list[Object]
@@ -74,7 +77,7 @@ class Chart:
         """What would be installed."""
         key = (release, namespace, json.dumps(values, sort_keys=True))
         if key not in self._rendered:
-            done = self.run("template", release, str(self._path), "--namespace", namespace, values=values)
+            done = self.run("template", release, str(self._path), "--namespace", namespace, *KUBE, values=values)
             assert done.returncode == 0, done.stderr
             self._rendered[key] = done.stdout
         return [found for found in yaml.load_all(self._rendered[key], Loader=_LOADER) if found]
@@ -85,7 +88,7 @@ class Chart:
 
     def refusal(self, *changes: Mapping[str, Any]) -> str:
         """What helm says of values that it must not take."""
-        done = self.run("template", "sp", str(self._path), values=merged(minimal(), *changes))
+        done = self.run("template", "sp", str(self._path), *KUBE, values=merged(minimal(), *changes))
         assert done.returncode != 0, "was taken"
         return done.stderr
 
@@ -100,6 +103,8 @@ class Chart:
             "justice",
             values=merged(minimal(), *changes),
         )
+        if "cluster unreachable" in done.stderr:
+            pytest.skip("helm 3 wants a cluster even for a dry run: make tools builds helm 4 (needs Go)")
         assert done.returncode == 0, done.stderr
         return done.stdout.partition("NOTES:")[2]
 

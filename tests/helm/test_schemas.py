@@ -13,7 +13,7 @@ import yaml
 
 from contracts.catalog import load_topics
 from deploy.helm.schema import CHART, PARTITIONS, schema
-from tests.helm.chart import EXAMPLES, Chart, Objects, merged, minimal, only
+from tests.helm.chart import EXAMPLES, KUBE, Chart, Objects, merged, minimal, only
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -117,12 +117,12 @@ def test_a_field_that_does_not_exist_would_be_found(chart: Chart) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_lint(chart: Chart, example: Any) -> None:
-    done = chart.run("lint", "--strict", str(CHART), values=yaml.safe_load(example.read_text("utf-8")))
+    done = chart.run("lint", "--strict", str(CHART), *KUBE, values=yaml.safe_load(example.read_text("utf-8")))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_chart_as_it_is_asks_for_what_it_needs(chart: Chart) -> None:
-    done = chart.run("template", "sp", str(CHART))
+    done = chart.run("template", "sp", str(CHART), *KUBE)
     assert done.returncode != 0
     assert "image.registry" in done.stderr or "networkPolicy.kafka.to" in done.stderr
 
