@@ -6,17 +6,23 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from cryptography.fernet import Fernet
 
 from contracts.catalog import load_access, load_topics
+from contracts.types.registry import Source
 from deploy.demo.processes import ProcessGroup, ServiceProcess
 from services.notifier.adapters.postgres.access import database_of
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.settings import NotifierSettings
 from services.platform.kafka.acls import Binding, bindings_of
+from services.platform.operator.registry import publish
+from services.platform.registry import hash_key
+from tests.integration.ingest.support import JAIL, JAIL_KEY, RECORDS, bearer, booked
 from tests.integration.security.conftest import Locked, eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -107,6 +113,51 @@ def test_an_acl_that_is_granted_later_and_taken_away_again(provisioned: Locked, 
         provisioned.grant(every)
     ready(service)
     assert service.is_running and service.pid is not None
+
+
+def post(service: ServiceProcess, key: str, booking: str, source: str = "test-jail") -> int:
+    """The status that ingest answers one booking with."""
+    request = Request(
+        f"{service.url}/v1/events",
+        json.dumps(booked(booking) | {"source": source}).encode(),
+        bearer(key),
+        method="POST",
+    )
+    try:
+        with urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def test_what_may_not_be_written_is_answered_503_and_what_may_not_be_read_is_read_later(
+    provisioned: Locked, group: ProcessGroup
+) -> None:
+    every = bindings("ingest")
+    operator = provisioned.settings("sallyport-operator")
+    asyncio.run(publish(operator, RECORDS))
+    service = group.service("ingest", provisioned.environ("sallyport-ingest"))
+    service.start()
+    ready(service)
+    assert post(service, JAIL_KEY, "B-1") == 202
+    who = "User:sallyport-ingest"
+    try:
+        provisioned.grant(every - {Binding(who, "topic", "custody.events.v1", "WRITE")})
+        eventually(lambda: post(service, JAIL_KEY, "B-2") == 503, 30, lambda: "it is still taken")
+        provisioned.grant(every)
+        eventually(lambda: post(service, JAIL_KEY, "B-2") == 202, 60, lambda: "it is not taken again")
+
+        provisioned.grant(every - {Binding(who, "topic", "registry.v1", "READ")})
+        says(service, "kafka_not_authorised: READ of topic registry.v1")
+        asyncio.run(publish(operator, [Source(id="late", key_sha256=[hash_key("sallyport_late")], facilities=[JAIL])]))
+        assert post(service, "sallyport_late", "B-3", "late") == 401
+    finally:
+        provisioned.grant(every)
+    eventually(
+        lambda: post(service, "sallyport_late", "B-3", "late") == 202, 60, lambda: "the registry is not read again"
+    )
+    ready(service)
+    assert service.is_running, "all in one process"
 
 
 def test_a_group_that_is_taken_away_ends_the_process_which_then_waits_for_it(
