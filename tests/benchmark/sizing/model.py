@@ -39,7 +39,8 @@ class Assumed:
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured. Bytes on disk are of one replica; processor seconds are of one core."""
+    """Measured. Bytes on disk are of one replica; all seconds are processor seconds of one core, and restoring is work of
+    one core: with one to itself it takes so long."""
 
     event_bytes: float
     state_bytes_per_event: float
