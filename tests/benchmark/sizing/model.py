@@ -39,8 +39,7 @@ class Assumed:
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured. Bytes on disk are of one replica; all seconds are processor seconds of one core, and restoring is work of
-    one core: with one to itself it takes so long."""
+    """Measured. Bytes on disk are of one replica; all seconds are of one core. Restoring is work of one core, too."""
 
     event_bytes: float
     state_bytes_per_event: float
