@@ -1,4 +1,4 @@
-"""`sallyport feeds list`: which facilities are heard of, and which are silent for longer than is usual."""
+"""`sallyport feeds list`: which facilities are silent for longer than is usual, and which were and are heard again."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def newest(records: Iterable[tuple[bytes, FeedStatus | None]]) -> list[FeedStatu
 
 @app.command(name="list")
 def list_() -> int:
-    """Every facility that was ever heard of: the silent ones first. Exit status 0, silent or not."""
+    """Every facility that was ever silent for too long: those that are first. Exit status 0, silent or not.
+
+    Of one that never was there is nothing here; sallyport_feed_last_heard_timestamp_seconds of the matchers has all."""
     console = make_console()
     now = datetime.now(UTC)
     statuses = newest(known(asyncio.run(read_to_end(PlatformSettings(), FEEDS_TOPIC)), FeedStatus, console))
     if not statuses:
-        console.print("no facility has been heard of yet")
+        console.print("no facility has been silent for too long yet")
         return 0
     table = Table("facility", "state", "last heard", "ago", "usual gap", "since")
     for status in statuses:

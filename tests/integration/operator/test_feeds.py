@@ -257,7 +257,7 @@ def test_feeds_are_listed_the_silent_first_and_each_once(operator: Operator) -> 
         return facility.encode(), msgspec.json.encode(made)
 
     assert feeds.list_() == 0
-    assert "no facility has been heard of yet" in operator.said()
+    assert "no facility has been silent for too long yet" in operator.said()
     records = [
         status("AATEST099", FeedState.HEARD),
         status(JAIL, FeedState.HEARD),
