@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
+from aiokafka import ConsumerRecord
 from cyclopts import App, Parameter
 from rich.table import Table
 
@@ -45,7 +46,11 @@ def rebuild_(
     def done(built: Rebuilt) -> None:
         table.add_row(*map(str, (built.partition, built.events, built.refused, built.episodes, built.pairs)))
 
-    built = asyncio.run(rebuild(MatcherSettings(), lines, done))
+    def left_out(record: ConsumerRecord) -> None:
+        where = f"{record.topic}/{record.partition}/{record.offset}"
+        console.print(f"[yellow]record_unreadable[/yellow]: {where} is left out", highlight=False)
+
+    built = asyncio.run(rebuild(MatcherSettings(), lines, done=done, left_out=left_out))
     console.print(table)
     console.print(f"{sum(b.episodes for b in built)} episodes: start the matchers", highlight=False)
     return 0

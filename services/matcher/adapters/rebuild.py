@@ -74,6 +74,13 @@ class Known:
         self._conflicts: dict[str, dict[str, Published]] = {}
         self._reviews: dict[str, dict[str, Review]] = {}
 
+    def take(self, record: ConsumerRecord) -> None:
+        """A record of conflicts.v1 or reviews.v1. Raises ValueError (msgspec's errors are such)."""
+        if record.topic == CONFLICTS_TOPIC:
+            self.told(published(_conflict(record.value or b"")))
+        elif record.value is not None:
+            self.review(_review(record.value))
+
     def told(self, found: Published) -> None:
         of_episode = self._conflicts.setdefault(found.episode_id, {})
         before = of_episode.get(found.detainer_id)
@@ -103,9 +110,14 @@ class Known:
 
 
 async def rebuild(
-    settings: MatcherSettings, ledger: Iterable[bytes] = (), done: Callable[[Rebuilt], None] = lambda _: None
+    settings: MatcherSettings,
+    ledger: Iterable[bytes] = (),
+    *,
+    done: Callable[[Rebuilt], None] = lambda _: None,
+    left_out: Callable[[ConsumerRecord], None] = lambda _: None,
 ) -> list[Rebuilt]:
     """Write custody.state.v1, which must be empty. ledger: lines as `Known.line` takes them. done: after a partition.
+    left_out: is given what was published and cannot be read.
 
     Raises:
         StateNotEmpty, GroupInUse: nothing was written.
@@ -120,11 +132,12 @@ async def rebuild(
         known = Known()
         for line in ledger:
             known.line(line)
-        async for record in _records(settings, CONFLICTS_TOPIC):
-            known.told(published(_conflict(record.value)))
-        async for record in _records(settings, REVIEWS_TOPIC):
-            if record.value is not None:
-                known.review(_review(record.value))
+        for topic in (CONFLICTS_TOPIC, REVIEWS_TOPIC):
+            async for record in _records(settings, topic):
+                try:
+                    known.take(record)
+                except (msgspec.DecodeError, ValueError):
+                    left_out(record)
         built: list[Rebuilt] = []
         async with _reading(settings, CUSTODY_TOPIC) as (_, partitions):
             numbers = [partition.partition for partition in partitions]

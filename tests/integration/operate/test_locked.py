@@ -1,0 +1,92 @@
+"""An operator's commands and a change of passwords where Kafka is behind TLS, logins and ACLs (keys.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
+
+from deploy.demo.processes import NotReady, ProcessGroup
+from deploy.devstack.locks import ADMIN
+from services.platform.kafka.clients import client_options, make_producer
+from tests.integration.security.conftest import Locked, locked, provisioned
+from tests.unit.notifier.conflicts import conflict
+
+__all__ = ["locked", "provisioned"]  # fixtures
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def run(doors: Locked, user: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-m", "services.platform.cli", *arguments],
+        env=ProcessGroup.environment(doors.environ(user)),
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+async def publish(doors: Locked, *values: bytes) -> None:
+    """What the matcher published once."""
+    producer = make_producer(doors.settings("sallyport-matcher"))
+    await producer.start()
+    try:
+        for value in values:
+            await producer.send_and_wait("conflicts.v1", value=value, key=b"det", partition=0)
+    finally:
+        await producer.stop()
+
+
+def test_who_may_repair_what(provisioned: Locked, tmp_path: Path) -> None:
+    """The notifier's login rewinds its own offsets; the state is built by a super user, since the matcher's cannot read
+    what it only writes."""
+    rewound = run(provisioned, "sallyport-notifier", tmp_path, "ledger", "rewind", "--since", "2026-01-01T00:00:00Z")
+    assert rewound.returncode == 0, rewound.stderr
+    asyncio.run(publish(provisioned, msgspec.json.encode(conflict()), b"no conflict"))
+    shut = run(provisioned, "sallyport-matcher", tmp_path, "state", "rebuild")
+    assert shut.returncode == 2, shut.stdout
+    assert "Traceback" not in shut.stderr
+    assert "TopicAuthorizationFailed" in shut.stderr
+    built = run(provisioned, ADMIN, tmp_path, "state", "rebuild")
+    assert built.returncode == 0, built.stderr
+    assert "record_unreadable" in built.stdout
+
+
+def test_a_password_is_changed_and_the_service_takes_the_new_one_from_its_file(
+    provisioned: Locked, tmp_path: Path
+) -> None:
+    user = "sallyport-ingest"
+    file = tmp_path / "kafka_password"
+    file.write_text(provisioned.locks.passwords[user])
+    settings = {**provisioned.environ(user), "SALLYPORT_KAFKA_PASSWORD_FILE": str(file)}
+    del settings["SALLYPORT_KAFKA_PASSWORD"]
+    with ProcessGroup(tmp_path / "run") as group:
+        ingest = group.service("ingest", settings)
+        ingest.start()
+        ingest.wait_ready()
+        admin = KafkaAdminClient(**client_options(provisioned.settings(ADMIN)))
+        try:
+            admin.alter_user_scram_credentials(
+                [UserScramCredentialUpsertion(user, ScramMechanism.SCRAM_SHA_512, "the-new-one", iterations=4096)]
+            )
+        finally:
+            admin.close()
+        # Who is logged in stays so; a new connection needs the new password.
+        assert ingest.get("/readyz")[0] == 200
+        assert ingest.terminate() == 0
+        ingest.start()
+        with pytest.raises(NotReady, match="kafka_login_refused"):
+            ingest.wait_ready(20)
+        ingest.terminate()
+        file.write_text("the-new-one")
+        ingest.start()
+        ingest.wait_ready()
