@@ -47,16 +47,15 @@ async def publish(doors: Locked, *values: bytes) -> None:
 
 
 def test_who_may_repair_what(provisioned: Locked, tmp_path: Path) -> None:
-    """The notifier's login rewinds its own offsets; the state is built by a super user, since the matcher's cannot read
-    what it only writes."""
-    rewound = run(provisioned, "sallyport-notifier", tmp_path, "ledger", "rewind", "--since", "2026-01-01T00:00:00Z")
-    assert rewound.returncode == 0, rewound.stderr
+    """The notifier's login rewinds its own offsets, and the matcher's builds its state; a stranger does neither."""
     asyncio.run(publish(provisioned, msgspec.json.encode(conflict()), b"no conflict"))
-    shut = run(provisioned, "sallyport-matcher", tmp_path, "state", "rebuild")
-    assert shut.returncode == 2, shut.stdout
-    assert "Traceback" not in shut.stderr
-    assert "TopicAuthorizationFailed" in shut.stderr
-    built = run(provisioned, ADMIN, tmp_path, "state", "rebuild")
+    rewind = ("ledger", "rewind", "--since", "2026-01-01T00:00:00Z")
+    for command in (rewind, ("state", "rebuild")):
+        shut = run(provisioned, "stranger", tmp_path, *command)
+        assert (shut.returncode, "Traceback" in shut.stderr) == (2, False), shut.stderr
+    rewound = run(provisioned, "sallyport-notifier", tmp_path, *rewind)
+    assert rewound.returncode == 0, rewound.stderr
+    built = run(provisioned, "sallyport-matcher", tmp_path, "state", "rebuild")
     assert built.returncode == 0, built.stderr
     assert "record_unreadable" in built.stdout
 
@@ -90,3 +89,21 @@ def test_a_password_is_changed_and_the_service_takes_the_new_one_from_its_file(
         file.write_text("the-new-one")
         ingest.start()
         ingest.wait_ready()
+
+
+def test_two_authorities_in_one_file_are_both_trusted(provisioned: Locked, tmp_path: Path) -> None:
+    """So that servers change from one to the other while clients go on."""
+    both = tmp_path / "both.pem"
+    both.write_bytes(provisioned.locks.other_ca.read_bytes() + provisioned.locks.ca.read_bytes())
+    for file, status in ((both, 0), (provisioned.locks.other_ca, 2)):
+        done = subprocess.run(
+            [sys.executable, "-m", "services.platform.cli", "topics", "check"],
+            env=ProcessGroup.environment({**provisioned.environ(ADMIN), "SALLYPORT_KAFKA_CA_FILE": str(file)}),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+    assert "kafka_not_trusted" in done.stderr

@@ -115,3 +115,22 @@ def test_a_wrong_command_line_is_found() -> None:
     }
     assert all(wrong_with(command, brief) for command, brief in found.items())
     assert wrong_with("sallyport ledger rewind", brief=True) is None
+
+
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ +(.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(OPERATE)) for page in PAGES])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    wrong: list[str] = []
+    for target, anchor in _LINK.findall(page.read_text("utf-8")):
+        there = (page.parent / target).resolve() if target else page
+        if not there.exists() or (anchor and anchor not in anchors_of(there)):
+            wrong.append(f"{target}#{anchor}" if anchor else target)
+    assert wrong == []
