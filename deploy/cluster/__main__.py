@@ -75,9 +75,7 @@ def _edges(cluster: Cluster, console: Console) -> None:
     else:
         console.print(f"grafana     http://{cluster.address('grafana')}:3000 (this machine only)", highlight=False)
     console.print(f"secrets     {secrets_directory(cluster.root)}", highlight=False)
-    console.print(
-        "keys        none yet: sallyport registry key, then registry apply (docs/compose.md)", highlight=False
-    )
+    console.print("API keys    yours to make: docs/compose.md", highlight=False)
 
 
 def _status(cluster: Cluster, console: Console) -> None:

@@ -77,7 +77,7 @@ def test_ingest_lives_locked_down_without_a_broker_and_its_health_check_sees_it(
 @pytest.mark.timeout(300)
 def test_a_service_that_is_not_alive_turns_unhealthy(engine: Engine, images: dict[str, str], start: Start) -> None:
     container = start(
-        *LOCKED_DOWN, "--health-interval=1s", "--health-retries=1", "--health-start-period=0s",
+        *LOCKED_DOWN, "--health-interval=1s", "--health-retries=1", "--health-start-period=1s",
         "--entrypoint=sleep", images["matcher"], "600",
     )  # fmt: skip
     assert wait_until(lambda: _health(engine, container) == "unhealthy", seconds=60, every_s=0.5)
