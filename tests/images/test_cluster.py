@@ -1,0 +1,108 @@
+"""The cluster of `make up`, as it runs: closed where it says that it is closed. Nothing in it is changed."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cluster.control import Cluster
+from deploy.devstack.stack import checkout_root
+from deploy.images.engine import Engine
+from deploy.images.errors import NoComposeTool
+
+REACH = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 4).close()
+except OSError:
+    sys.exit(1)
+"""
+PLAIN_KAFKA = """
+import sys
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+try:
+    KafkaConsumer(bootstrap_servers="kafka-1:9092", bootstrap_timeout_ms=5000, api_version_auto_timeout_ms=5000)
+except (KafkaError, OSError):
+    sys.exit(0)
+sys.exit(1)
+"""
+PLAIN_POSTGRES = """
+import asyncio, pathlib, sys
+import asyncpg
+url = pathlib.Path("/run/secrets/database_url").read_text()
+try:
+    asyncio.run(asyncpg.connect(url, ssl=False, timeout=10))
+except asyncpg.InvalidAuthorizationSpecificationError as error:
+    sys.exit(0 if "no encryption" in str(error) else 1)
+sys.exit(1)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(engine: Engine) -> Cluster:
+    try:
+        found = Cluster(engine, checkout_root())
+    except NoComposeTool as error:
+        pytest.skip(str(error))
+    running = {part.service for part in found.status() if part.state == "running"}
+    if not {"kafka-1", "postgres", "ingest", "matcher-1", "notifier"} <= running:
+        pytest.skip("the cluster does not run: `make up`")
+    return found
+
+
+def _python(cluster: Cluster, service: str, program: str, *arguments: str) -> int:
+    command = ("exec", "-T", service, "python", "-c", program, *arguments)
+    return cluster.compose.run(*command, check=False, timeout_s=60).returncode
+
+
+def test_every_container_is_locked_down(cluster: Cluster, engine: Engine) -> None:
+    found: list[dict[str, Any]] = engine.inspect(*cluster.compose.run("ps", "--quiet").stdout.split())
+    for container in found:
+        name, host = container["Name"], container["HostConfig"]
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"] and not host["Privileged"], name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert container["Config"]["User"].split(":")[0] not in ("", "0"), name
+        assert host["Memory"] > 0, name
+
+
+def test_only_the_two_edges_are_published(cluster: Cluster, engine: Engine) -> None:
+    found = engine.inspect(*cluster.compose.run("ps", "--quiet").stdout.split())
+    published = {c["Config"]["Labels"]["com.docker.compose.service"] for c in found if c["HostConfig"]["PortBindings"]}
+    assert published == {"ingest", "notifier"}
+
+
+def test_only_the_notifier_reaches_another_machine(cluster: Cluster) -> None:
+    named = re.search(r"^nameserver (\d[\d.]+)$", Path("/etc/resolv.conf").read_text(), re.MULTILINE)
+    if named is None or named.group(1).startswith("127."):
+        pytest.skip("no name server on another machine to try it with")
+    try:
+        socket.create_connection((named.group(1), 53), 4).close()
+    except OSError:
+        pytest.skip("the name server takes no TCP from here either")
+    reach = {s: _python(cluster, s, REACH, named.group(1), "53") for s in ("ingest", "matcher-1", "notifier")}
+    assert reach == {"ingest": 1, "matcher-1": 1, "notifier": 0}
+
+
+def test_only_who_needs_the_database_reaches_it(cluster: Cluster) -> None:
+    reach = {s: _python(cluster, s, REACH, "postgres", "5432") for s in ("ingest", "matcher-1", "notifier")}
+    assert reach == {"ingest": 1, "matcher-1": 1, "notifier": 0}
+
+
+def test_plain_text_is_refused_by_kafka_and_by_postgresql(cluster: Cluster) -> None:
+    assert _python(cluster, "notifier", REACH, "kafka-1", "9092") == 0
+    assert _python(cluster, "notifier", PLAIN_KAFKA) == 0
+    assert _python(cluster, "notifier", PLAIN_POSTGRES) == 0
+
+
+def test_no_secret_shows_in_what_the_engine_tells_of_a_container(cluster: Cluster, engine: Engine) -> None:
+    told = json.dumps(engine.inspect(*cluster.compose.run("ps", "--all", "--quiet").stdout.split()))
+    files = [p for p in (checkout_root() / "deploy/compose/secrets").iterdir() if not p.name.startswith("ca")]
+    secrets = {line for path in files for line in path.read_text().splitlines() if len(line) >= 20}
+    assert secrets and not [secret for secret in secrets if secret in told and "BEGIN" not in secret]
