@@ -83,7 +83,8 @@ def asyncapi_document(service: str, broker: KafkaBroker) -> dict[str, Any]:
         "servers": {
             "kafka": {
                 "host": "{bootstrap}",
-                "protocol": "kafka",
+                "protocol": "kafka-secure",
+                "security": [{"type": "scramSha512", "description": "SALLYPORT_KAFKA_USERNAME (docs/security.md)"}],
                 "variables": {"bootstrap": {"default": "127.0.0.1:9092", "description": "KAFKA_BOOTSTRAP_SERVERS"}},
             }
         },

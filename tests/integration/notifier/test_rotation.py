@@ -53,6 +53,7 @@ async def test_every_webhook_verifies_while_two_instances_renew_and_then_the_old
                 one.use([NEW, OLD])
                 two.use([NEW, OLD])
                 await asyncio.gather(rotation(ledger, one).renew(), rotation(ledger, two).renew())
+        await eventually(ledger.settled, 60)  # what was claimed before the renewal is still under the old key
         one.use([NEW])
         await ledger.tell(conflict(version=4))
         await eventually(ledger.settled, 60)
