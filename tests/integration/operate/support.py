@@ -23,7 +23,7 @@ from deploy.demo.hartford import Step, steps
 from deploy.demo.observe import Observer
 from deploy.demo.play import Play
 from deploy.demo.system import System
-from deploy.demo.world.generate import generate
+from deploy.demo.world.generate import World, generate
 from deploy.demo.world.places import ICE_BOSTON
 from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
@@ -36,6 +36,7 @@ __all__ = [
     "eventually",
     "pg",
     "playing",
+    "query",
     "restore",
     "sallyport",
     "sent",
@@ -65,6 +66,13 @@ def restore(url: str, file: Path) -> None:
     admin = urlsplit(url)._replace(path="/postgres").geturl()
     _run([pg("psql"), "-qc", f"drop database {name} with (force)", "-c", f"create database {name}", admin])
     _run([pg("pg_restore"), "--no-owner", "--exit-on-error", "-d", url, str(file)])
+
+
+def query(url: str, sql: str) -> bytes:
+    """`psql -At -c SQL`: a row a line."""
+    done = subprocess.run([pg("psql"), "-At", "-c", sql, url], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _run(command: list[str]) -> None:
@@ -111,11 +119,12 @@ def sallyport(system: System, *arguments: str) -> subprocess.CompletedProcess[st
 class Played:
     """A system that has told of a small world, and of the Hartford case up to the scheduled release.
 
-    story: the steps of that case, 0 to 4; sent are 0 to 2. conflict_id: of that case.
+    world: as it was sent. story: the steps of that case, 0 to 4; sent are 0 to 2. conflict_id: of that case.
     """
 
     system: System
     play: Play
+    world: World
     story: list[Step]
     conflict_id: str
 
@@ -127,6 +136,13 @@ class Played:
     def told(self) -> list[tuple[int, Stage]]:
         """The versions of the Hartford conflict, as published."""
         return [(c.version, c.stage) for c in self.conflicts if c.conflict_id == self.conflict_id]
+
+    async def send_all_again(self) -> None:
+        """What jails and agencies do whose data was lost: the same detainers and events, in the same order."""
+        await self.play.lodge(self.world.lodged)
+        await self.play.stream(self.world.stream, 200)
+        for step in range(3):
+            await self.send(step)
 
     async def send(self, step: int) -> None:
         """Send a step of the story; whoever waits for what comes of it does so by itself."""
@@ -147,12 +163,9 @@ async def playing(stack: StackInfo, directory: Path, settings: dict[str, str] | 
     with System(stack, directory, settings=settings) as system, Observer(bootstrap) as observer:
         play = Play(system, observer)
         story, expected = steps(world.population)
-        played = Played(system, play, story, expected.conflict_id)
+        played = Played(system, play, world, story, expected.conflict_id)
         play.expected += world.expected
-        await play.lodge(world.lodged)
-        await play.stream(world.stream, 200)
-        for step in range(3):
-            await played.send(step)
+        await played.send_all_again()
         await played.until_told(2)
         verdict = await play.settle(60)
         # The Hartford case is expected by nobody yet, since it has not come to its end.

@@ -7,23 +7,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.ids import notice_id
 from contracts.types.conflict import Stage
+from contracts.types.notice import Notice
 from deploy.demo.world.places import ICE_BOSTON
 from deploy.devstack.stack import StackInfo
 from tests.integration.operate.support import (
+    ROOT,
     Played,
     dump,
     eventually,
     playing,
+    query,
     restore,
     sallyport,
     sent,
     topic_is_gone,
 )
+from tests.support.kafka import fresh_topics
 
+NOTICES = "select distinct on (conflict_id) convert_from(body, 'UTF8') from notices order by conflict_id, version desc"
+REVIEWS = "select convert_from(body, 'UTF8') from reviews"
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -103,3 +110,35 @@ async def test_the_matchers_state_is_built_anew_and_versions_go_on(played: Playe
     assert [(c.conflict_id, c.version, c.stage) for c in new] == [(played.conflict_id, 3, Stage.RELEASED)]
     assert sent(system) - webhooks == {notice_id(played.conflict_id, 3, ICE_BOSTON.code): 1}
     assert played.told() == [(1, Stage.IN_CUSTODY), (2, Stage.RELEASE_SCHEDULED), (3, Stage.RELEASED)]
+
+
+async def test_all_of_kafka_is_lost_and_the_ledger_lives(played: Played, tmp_path: Path) -> None:
+    """Jails and agencies send again what they know; conflicts are numbered on from where the ledger has them."""
+    system, file = played.system, tmp_path / "told.ndjson"
+    page = " ".join((ROOT / "docs/operate/backup.md").read_text("utf-8").replace("\\\n", " ").split())
+    assert NOTICES in page
+    assert REVIEWS in page
+    for service in system.services:
+        assert service.terminate() == 0
+    fresh_topics(system.stack.kafka_bootstrap_servers)
+    webhooks = sent(system)
+    registry = sallyport(system, "registry", "apply", str(system.directory / "registry.json"))
+    assert registry.returncode == 0, registry.stderr
+    file.write_bytes(query(system.stack.database_url, NOTICES) + query(system.stack.database_url, REVIEWS))
+    _restart(system.ingest)
+    await played.send_all_again()
+    built = sallyport(system, "state", "rebuild", "--ledger", str(file))
+    assert built.returncode == 0, built.stderr
+    for service in (system.matcher, system.notifier):
+        _restart(service)
+    await played.send(3)
+    await played.until_told(3)
+    eventually(played.play.is_quiet, "everything at rest")
+
+    # A notice leaves out why a conflict was closed, so that is said once more; of all else nothing is.
+    again = [a for a in system.arrivals() if a.id in sent(system) - webhooks and a.channel == "webhook"]
+    release = notice_id(played.conflict_id, 3, ICE_BOSTON.code)
+    stages = {a.id: msgspec.json.decode(a.body, type=Notice).data.stage for a in again}
+    assert stages.pop(release) is Stage.RELEASED
+    assert set(stages.values()) <= {Stage.CLOSED}
+    assert sent(system)[release] == 1
