@@ -12,7 +12,7 @@ from typing import Any
 
 from deploy.images.errors import ClusterNotReady, NoComposeTool
 
-__all__ = ["Compose", "compose_command"]
+__all__ = ["Compose", "compose_command", "with_dotenv"]
 
 COMPOSE_SETTING = "SALLYPORT_COMPOSE"
 _LEAST = 2
@@ -37,6 +37,15 @@ def _major(candidate: Sequence[str]) -> int:
     asked = subprocess.run([*candidate, "version", "--short"], capture_output=True, text=True)
     number = asked.stdout.strip().lstrip("v").partition(".")[0]
     return int(number) if asked.returncode == 0 and number.isdigit() else 0
+
+
+def with_dotenv(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`environ` over what deploy/.env says, which Compose reads by itself and we need to read as it does: `NAME=value`
+    lines, perhaps in quotes."""
+    file = root / "deploy" / ".env"
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    pairs = [line.strip().split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#")]
+    return {**{name.strip(): value.strip().strip("\"'") for name, value in pairs}, **environ}
 
 
 class Compose:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.cluster.compose import Compose
+from deploy.cluster.compose import Compose, with_dotenv
 from deploy.cluster.secret_files import ensure_secrets
 from deploy.devstack.processes import wait_until
 from deploy.images.build import build_images, image_name
@@ -37,8 +37,8 @@ _PYTHON = ("/opt/sallyport/bin/python", "-I", "-S", "/opt/sallyport/healthy.py")
 
 
 def secrets_directory(root: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the secrets of the cluster are."""
-    named = environ.get("COMPOSE_SECRETS", "")
+    """Where the secrets of the cluster are; a relative COMPOSE_SECRETS is meant from deploy/, as Compose takes it."""
+    named = with_dotenv(root, environ).get("COMPOSE_SECRETS", "")
     return root / "deploy" / named if named else root / "deploy" / "compose" / "secrets"
 
 
@@ -79,14 +79,17 @@ class Cluster:
 
     def prepare(self) -> None:
         """Images and secrets: whatever is not there yet is made."""
-        if not all(self.engine.has_image(image_name(service)) for service in SERVICES):
-            build_images(self.engine, self.root)
-        self._environ = {**ensure_thirdparty(self.engine, self.root), **self._environ}
+        said = with_dotenv(self.root, {**os.environ, **self._environ})
+        if not said.get("SALLYPORT_REGISTRY") and not all(
+            self.engine.has_image(image_name(service, said)) for service in SERVICES
+        ):
+            build_images(self.engine, self.root, said)
+        self._environ = {**ensure_thirdparty(self.engine, self.root, said), **self._environ}
         self.without = ["grafana"] if not self._environ["GRAFANA_IMAGE"] else []
         # Compose takes a variable that is set to nothing as not set, but an image it must have.
         named = {name: value for name, value in self._environ.items() if value}
         self.compose = Compose(self.root, named, self._overlays)
-        ensure_secrets(secrets_directory(self.root))
+        ensure_secrets(secrets_directory(self.root, said))
 
     def up(self, deadline_s: float = _READY_S) -> None:
         """Start what does not run as it should, and return once everything is ready."""

@@ -11,11 +11,12 @@ from cyclopts import App
 from pydantic import ValidationError
 from rich.console import Console
 
+from services.platform.build import build_version
 from services.platform.errors import ContractViolation, SallyportError
 
 __all__ = ["app", "main"]
 
-app = App(name="sallyport", help="Detainer notification on Kafka.")
+app = App(name="sallyport", help="Detainer notification on Kafka.", version=build_version)
 for name, target, text in (
     ("ingest", "services.ingest.app:main", "Run the ingest service: HTTP in, Kafka out."),
     ("matcher", "services.matcher.app:main", "Run the matcher service: custody events meet detainers."),
