@@ -13,8 +13,8 @@ T    ?= tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down dev-status \
-        images up down smoke status tools clean
+.PHONY: help demo test test-e2e simulate lint format bench bench-identity bench-identity-speed lock dev-up dev-down \
+        dev-status images up down smoke status tools clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: $(STAMP) ## Show the whole path on a real Kafka and PostgreSQL (DEMO_EXIT=
 
 test: $(STAMP) ## Run every test: unit, simulation, integration (T=tests/unit ARGS="-k name" for a part)
 	@exec $(VENV)/bin/python -m pytest $(T) $(ARGS)
+
+test-e2e: $(STAMP) ## Run what needs a container engine: the images, the whole on compose, integration on containers
+	@exec $(VENV)/bin/python -m tests.e2e $(ARGS)
 
 simulate: $(STAMP) ## Play 10,000 histories of faults in one process (ARGS="--seed 7" tells one)
 	@exec $(VENV)/bin/python -m tests.simulation $(ARGS)

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cluster.control import Cluster, secrets_directory
+from deploy.cluster.control import Cluster
 from deploy.cluster.smoke import smoke
 from deploy.demo.access import ApiError
 from deploy.demo.processes import NotReady, interruptible
@@ -74,7 +74,7 @@ def _edges(cluster: Cluster, console: Console) -> None:
         console.print("grafana     not started: its image is not here and cannot be fetched")
     else:
         console.print(f"grafana     http://{cluster.address('grafana')}:3000 (this machine only)", highlight=False)
-    console.print(f"secrets     {secrets_directory(cluster.root)}", highlight=False)
+    console.print(f"secrets     {cluster.secrets}", highlight=False)
     console.print("API keys    yours to make: docs/compose.md", highlight=False)
 
 

@@ -77,6 +77,11 @@ class Cluster:
         self.compose = Compose(root, self._environ, self._overlays)
         self.without: list[str] = []
 
+    @property
+    def secrets(self) -> Path:
+        """The directory of this cluster's secrets."""
+        return secrets_directory(self.root, {**os.environ, **self._environ})
+
     def prepare(self) -> None:
         """Images and secrets: whatever is not there yet is made."""
         said = with_dotenv(self.root, {**os.environ, **self._environ})
@@ -89,7 +94,7 @@ class Cluster:
         # Compose takes a variable that is set to nothing as not set, but an image it must have.
         named = {name: value for name, value in self._environ.items() if value}
         self.compose = Compose(self.root, named, self._overlays)
-        ensure_secrets(secrets_directory(self.root, said))
+        ensure_secrets(self.secrets)
 
     def up(self, deadline_s: float = _READY_S) -> None:
         """Start what does not run as it should, and return once everything is ready."""

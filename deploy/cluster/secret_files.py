@@ -5,7 +5,7 @@ mounts each by itself into the containers that it is for, whose users are others
 no container, and ours alone (0600).
 
 To change one: remove its file, and `make up` again. A password of Kafka or PostgreSQL that a server has already stored
-has to be changed there too (docs/compose.md).
+has to be changed there too (docs/operate/keys.md).
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ __all__ = ["NotTaken", "Sender", "Sent"]
 
 _BATCH = 200
 _PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
 _STRUCTURED = "application/cloudevents+json"
 
 
@@ -136,6 +137,7 @@ class Sender:
     async def _post(self, session: aiohttp.ClientSession, source: str, path: str, media: str, raw: bytes) -> str:
         headers = {"Content-Type": media, "Authorization": f"Bearer {self._keys[source]}"}
         until = time.monotonic() + self._deadline_s
+        pause_s = _PAUSE_S
         while True:
             said: str
             try:
@@ -151,4 +153,5 @@ class Sender:
             if time.monotonic() > until:
                 raise NotTaken(f"{path}: not taken within {self._deadline_s:.0f} s: {said}")
             self.sent.again += 1
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ LOCKED_DOWN = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privilege
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    if (problem := engine_problem()) is not None:
+    """An image that was built of other code would fail: `make test-e2e` builds them first, and says so."""
+    problem = engine_problem() if os.environ.get("SALLYPORT_E2E") else "images of this checkout: make test-e2e"
+    if problem is not None:
         pytest.skip(problem)
     return Engine()
 

@@ -1,4 +1,4 @@
-"""The cluster of `make up`, as it runs: closed where it says that it is closed. Nothing in it is changed."""
+"""The cluster as it runs: closed where it says that it is closed. Nothing in it is changed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from typing import Any
 import pytest
 
 from deploy.cluster.control import Cluster
-from deploy.devstack.stack import checkout_root
-from deploy.images.engine import Engine
-from deploy.images.errors import NoComposeTool
 
 REACH = """
 import socket, sys
@@ -44,15 +41,8 @@ sys.exit(1)
 """
 
 
-@pytest.fixture(scope="module")
-def cluster(engine: Engine) -> Cluster:
-    try:
-        found = Cluster(engine, checkout_root())
-    except NoComposeTool as error:
-        pytest.skip(str(error))
-    running = {part.service for part in found.status() if part.state == "running"}
-    if not {"kafka-1", "postgres", "ingest", "matcher-1", "notifier"} <= running:
-        pytest.skip("the cluster does not run: `make up`")
+def _all(cluster: Cluster, *which: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cluster.engine.inspect(*cluster.compose.run("ps", *which, "--quiet").stdout.split())
     return found
 
 
@@ -61,9 +51,8 @@ def _python(cluster: Cluster, service: str, program: str, *arguments: str) -> in
     return cluster.compose.run(*command, check=False, timeout_s=60).returncode
 
 
-def test_every_container_is_locked_down(cluster: Cluster, engine: Engine) -> None:
-    found: list[dict[str, Any]] = engine.inspect(*cluster.compose.run("ps", "--quiet").stdout.split())
-    for container in found:
+def test_every_container_is_locked_down(cluster: Cluster) -> None:
+    for container in _all(cluster):
         name, host = container["Name"], container["HostConfig"]
         assert host["ReadonlyRootfs"], name
         assert host["CapDrop"] == ["ALL"] and not host["CapAdd"] and not host["Privileged"], name
@@ -72,9 +61,10 @@ def test_every_container_is_locked_down(cluster: Cluster, engine: Engine) -> Non
         assert host["Memory"] > 0, name
 
 
-def test_only_the_two_edges_are_published(cluster: Cluster, engine: Engine) -> None:
-    found = engine.inspect(*cluster.compose.run("ps", "--quiet").stdout.split())
-    published = {c["Config"]["Labels"]["com.docker.compose.service"] for c in found if c["HostConfig"]["PortBindings"]}
+def test_only_the_two_edges_are_published(cluster: Cluster) -> None:
+    published = {
+        c["Config"]["Labels"]["com.docker.compose.service"] for c in _all(cluster) if c["HostConfig"]["PortBindings"]
+    }
     assert published == {"ingest", "notifier"}
 
 
@@ -101,8 +91,8 @@ def test_plain_text_is_refused_by_kafka_and_by_postgresql(cluster: Cluster) -> N
     assert _python(cluster, "notifier", PLAIN_POSTGRES) == 0
 
 
-def test_no_secret_shows_in_what_the_engine_tells_of_a_container(cluster: Cluster, engine: Engine) -> None:
-    told = json.dumps(engine.inspect(*cluster.compose.run("ps", "--all", "--quiet").stdout.split()))
-    files = [p for p in (checkout_root() / "deploy/compose/secrets").iterdir() if not p.name.startswith("ca")]
+def test_no_secret_shows_in_what_the_engine_tells_of_a_container(cluster: Cluster) -> None:
+    told = json.dumps(_all(cluster, "--all"))
+    files = [p for p in cluster.secrets.iterdir() if p.is_file() and not p.name.startswith("ca")]
     secrets = {line for path in files for line in path.read_text().splitlines() if len(line) >= 20}
     assert secrets and not [secret for secret in secrets if secret in told and "BEGIN" not in secret]
