@@ -140,6 +140,7 @@ def settings(**changes: Any) -> NotifierSettings:
         "poll_s": 0.02,
         "breaker_failures": 50,
         "allow_private_endpoints": True,
+        "allow_plaintext": True,
     }
     return NotifierSettings(_env_file=None, **{**quick, **changes})
 
