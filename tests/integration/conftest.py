@@ -17,6 +17,9 @@ import pytest
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from tests.support.kafka import fresh_topics
+from tests.support.locked import locked, provisioned
+
+__all__ = ["locked", "provisioned"]  # fixtures of tests/support, for all of tests/integration
 
 _HERE = Path(__file__).parent
 

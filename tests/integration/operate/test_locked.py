@@ -14,10 +14,8 @@ from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUps
 from deploy.demo.processes import NotReady, ProcessGroup
 from deploy.devstack.locks import ADMIN
 from services.platform.kafka.clients import client_options, make_producer
-from tests.integration.security.conftest import Locked, locked, provisioned
+from tests.support.locked import Locked
 from tests.unit.notifier.conflicts import conflict
-
-__all__ = ["locked", "provisioned"]  # fixtures
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -60,35 +58,42 @@ def test_who_may_repair_what(provisioned: Locked, tmp_path: Path) -> None:
     assert "record_unreadable" in built.stdout
 
 
+def change_password(doors: Locked, user: str, password: str) -> None:
+    admin = KafkaAdminClient(**client_options(doors.settings(ADMIN)))
+    try:
+        wanted = UserScramCredentialUpsertion(user, ScramMechanism.SCRAM_SHA_512, password, iterations=4096)
+        admin.alter_user_scram_credentials([wanted])
+    finally:
+        admin.close()
+
+
 def test_a_password_is_changed_and_the_service_takes_the_new_one_from_its_file(
     provisioned: Locked, tmp_path: Path
 ) -> None:
     user = "sallyport-ingest"
+    old = provisioned.locks.passwords[user]
     file = tmp_path / "kafka_password"
-    file.write_text(provisioned.locks.passwords[user])
+    file.write_text(old)
     settings = {**provisioned.environ(user), "SALLYPORT_KAFKA_PASSWORD_FILE": str(file)}
     del settings["SALLYPORT_KAFKA_PASSWORD"]
     with ProcessGroup(tmp_path / "run") as group:
         ingest = group.service("ingest", settings)
         ingest.start()
         ingest.wait_ready()
-        admin = KafkaAdminClient(**client_options(provisioned.settings(ADMIN)))
+        change_password(provisioned, user, "the-new-one")
         try:
-            admin.alter_user_scram_credentials(
-                [UserScramCredentialUpsertion(user, ScramMechanism.SCRAM_SHA_512, "the-new-one", iterations=4096)]
-            )
+            # Who is logged in stays so; a new connection needs the new password.
+            assert ingest.get("/readyz")[0] == 200
+            assert ingest.terminate() == 0
+            ingest.start()
+            with pytest.raises(NotReady, match="kafka_login_refused"):
+                ingest.wait_ready(20)
+            ingest.terminate()
+            file.write_text("the-new-one")
+            ingest.start()
+            ingest.wait_ready()
         finally:
-            admin.close()
-        # Who is logged in stays so; a new connection needs the new password.
-        assert ingest.get("/readyz")[0] == 200
-        assert ingest.terminate() == 0
-        ingest.start()
-        with pytest.raises(NotReady, match="kafka_login_refused"):
-            ingest.wait_ready(20)
-        ingest.terminate()
-        file.write_text("the-new-one")
-        ingest.start()
-        ingest.wait_ready()
+            change_password(provisioned, user, old)  # the brokers are those of other tests too
 
 
 def test_two_authorities_in_one_file_are_both_trusted(provisioned: Locked, tmp_path: Path) -> None:

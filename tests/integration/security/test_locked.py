@@ -30,7 +30,7 @@ from services.platform.kafka.doors import explained, knock
 from services.platform.kafka.outlets import NotTaken, Outlet, OutRecord
 from services.platform.operator.reading import read_to_end
 from services.platform.settings import PlatformSettings
-from tests.integration.security.conftest import Locked
+from tests.support.locked import Locked
 
 pytestmark = pytest.mark.timeout(300)
 SERVICES = ("ingest", "matcher", "notifier", "operator")

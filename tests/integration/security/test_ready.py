@@ -23,7 +23,7 @@ from services.platform.kafka.acls import Binding, bindings_of
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key
 from tests.integration.ingest.support import JAIL, JAIL_KEY, RECORDS, bearer, booked
-from tests.integration.security.conftest import Locked, eventually
+from tests.support.locked import Locked, eventually
 
 pytestmark = pytest.mark.timeout(240)
 
