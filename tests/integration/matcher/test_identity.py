@@ -30,6 +30,7 @@ from services.matcher.domain.identity.model import encode
 from services.matcher.identity_model import load_model
 from tests.integration.matcher.reading import committed
 from tests.support.kafka import fresh_topics
+from tests.support.plain import PLAIN
 from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, detainer, person
 
 TOKEN = "search-token-of-tests"
@@ -177,7 +178,7 @@ def test_a_broken_model_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     broken.write_text(json.dumps({"version": "1"}))
     ended = subprocess.run(
         [sys.executable, "-m", "services.platform.cli", "matcher"],
-        env={**os.environ, "SALLYPORT_IDENTITY_MODEL": str(broken)},
+        env={**os.environ, **PLAIN, "SALLYPORT_IDENTITY_MODEL": str(broken)},
         capture_output=True,
         text=True,
         timeout=60,
