@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy.devstack.locks import ADMIN, Locks
+from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from services.platform.kafka.acls import AclAdmin, Binding
@@ -62,10 +62,7 @@ class Locked:
 
 def eventually(holds: Callable[[], bool], within_s: float, what: Callable[[], str]) -> None:
     """Wait for a condition, with a deadline."""
-    until = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < until, f"not within {within_s:g} s: {what()}"
-        time.sleep(0.1)
+    assert wait_until(holds, seconds=within_s, every_s=0.1), f"not within {within_s:g} s: {what()}"
 
 
 @pytest.fixture(scope="session")

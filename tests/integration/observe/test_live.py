@@ -20,6 +20,7 @@ from deploy.demo.system import System
 from deploy.demo.world.generate import generate
 from deploy.demo.world.people import Population
 from deploy.demo.world.places import HARTFORD, ICE_BOSTON
+from deploy.devstack.processes import wait_until
 from tests.integration.observe.prometheus import Alerts, Prometheus
 from tests.observe.files import RUNBOOKS, board_queries, code_of
 
@@ -44,13 +45,10 @@ def chosen(expr: str) -> str:
     return expr
 
 
-async def until(condition: Callable[[], Any], seconds: float, wanted: str) -> Any:
-    """What `condition` returns once it is true; it is asked in a thread, for it waits for an answer."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not (value := await asyncio.to_thread(condition)):
-        assert asyncio.get_running_loop().time() < deadline, f"not within {seconds:g} s: {wanted}"
-        await asyncio.sleep(0.25)
-    return value
+async def until(condition: Callable[[], Any], seconds: float, wanted: object) -> None:
+    """Wait for a condition, with a deadline; it is asked in a thread, for it waits for an answer."""
+    came = await asyncio.to_thread(wait_until, lambda: bool(condition()), seconds=seconds, every_s=0.25)
+    assert came, f"not within {seconds:g} s: {wanted}"
 
 
 async def play(system: System, observer: Observer) -> Play:
@@ -102,10 +100,7 @@ async def test_every_panel_has_something_to_show_and_every_runbook_can_be_follow
             return not missing
 
         # Recording rules, gauges and rates take some seconds more than the events.
-        deadline = asyncio.get_running_loop().time() + 60
-        while not await asyncio.to_thread(all_there):
-            assert asyncio.get_running_loop().time() < deadline, missing
-            await asyncio.sleep(0.5)
+        await until(all_there, 60, missing)
 
     # What is shown is what happened.
     taken = 'sum(sallyport_ingest_events_total{outcome="accepted"})'

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -96,10 +95,7 @@ def sent(system: System) -> Counter[str]:
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 45.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"{what}: not within {seconds:g} s"
-        time.sleep(0.1)  # between two looks
+    assert wait_until(lambda: bool(condition()), seconds=seconds, every_s=0.1), f"{what}: not within {seconds:g} s"
 
 
 def sallyport(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:

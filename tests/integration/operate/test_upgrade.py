@@ -25,6 +25,7 @@ from services.notifier.settings import NotifierSettings
 from tests.integration.operate.support import ROOT, eventually, playing, sallyport, sent
 
 OLD = os.environ.get("SALLYPORT_OLD_CHECKOUT", "")
+# An older version has to be checked out beside this one: whoever releases does so (docs/operate/upgrade.md).
 needs_an_older_checkout = pytest.mark.skipif(
     not OLD, reason="SALLYPORT_OLD_CHECKOUT: git worktree add /tmp/old COMMIT, and name it"
 )
