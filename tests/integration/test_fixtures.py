@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.devstack.stack import StackInfo
+from tests.integration.platform.support import create_topic, produce, settings_for
 
 
 async def test_each_test_has_an_empty_database_of_its_own(database_url: str, stack: StackInfo) -> None:
@@ -18,11 +18,6 @@ async def test_each_test_has_an_empty_database_of_its_own(database_url: str, sta
 
 
 async def test_the_broker_takes_topics_under_names_of_this_test(stack: StackInfo, suffix: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap_servers)
-    await admin.start()
-    try:
-        topic = f"fixture.{suffix}"
-        await admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1)])
-        assert topic in await admin.list_topics()
-    finally:
-        await admin.close()
+    settings = settings_for(stack.kafka_bootstrap_servers)
+    topic = await create_topic(settings, f"fixture.{suffix}", partitions=2)
+    await produce(settings, topic, [(b"key", b"value")], partition=1)

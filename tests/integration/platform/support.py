@@ -36,10 +36,16 @@ def settings_for(bootstrap_servers: str, **more: object) -> PlatformSettings:
 
 
 async def create_topic(settings: PlatformSettings, topic: str, partitions: int = 1, **configs: str) -> str:
+    """Return when the brokers show it: the controller, which answers, knows of it before they do."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
+
+    async def shown() -> bool:
+        return topic in await admin.list_topics()
+
     try:
         await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        await eventually(shown, what=f"{topic} is not shown")
     finally:
         await admin.close()
     return topic
