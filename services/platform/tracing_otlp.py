@@ -169,9 +169,11 @@ class SpanQueue(SpanProcessor):
         self._spans.clear()
 
     def _run(self) -> None:
-        while not self._closing:
+        closing = False
+        while not closing:
             self._wake.wait(self._interval_s)
             self._wake.clear()
+            closing = self._closing  # asked before the queue is emptied: whatever was in it at the end is sent
             while self._spans and self._export():
                 pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -222,6 +223,31 @@ def test_the_queue_has_an_end_and_whoever_is_traced_does_not_wait(kept: Kept) ->
     exporter.hold.set()
     queue.close(10)
     assert len(exporter.spans) == 11
+
+
+def test_a_span_that_ends_just_before_the_queue_is_closed_is_sent(kept: Kept) -> None:
+    """Between the look that found nothing to send and the question whether that was the last one."""
+    exporter = Kept()
+    tracing.begin("deliver webhook", Kind.CLIENT, None).end()
+    until(lambda: bool(kept.spans))
+    queue = SpanQueue(exporter, interval_s=0.01)
+
+    class Late(deque[ReadableSpan]):
+        is_first = True
+
+        def __len__(self) -> int:
+            found, self.is_first = self.is_first, False
+            if found:
+                self.append(kept.spans[0])
+                queue._closing = True
+                queue._wake.set()
+                return 0
+            return super().__len__()
+
+    queue._spans = Late()
+    queue._thread.join(10)
+    assert len(exporter.spans) == 1
+    queue.close(10)
 
 
 def test_the_end_waits_for_the_receiver_as_long_as_it_is_told(kept: Kept) -> None:
