@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from typing import Any
 
-import asyncpg
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
@@ -15,7 +14,7 @@ from services.notifier.adapters.dispatcher import Dispatcher
 from services.notifier.adapters.gauges import Gauges
 from services.notifier.adapters.intake import Intake, PostgresLedger
 from services.notifier.adapters.postgres.access import database_of, refusal
-from services.notifier.adapters.postgres.pool import AWAY, Pool, make_pool, revision_problem
+from services.notifier.adapters.postgres.pool import NOT_REACHED, Pool, make_pool, revision_problem
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.adapters.relay import NOTICES_TOPIC, Relay
 from services.notifier.adapters.reviews import ReviewIntake
@@ -179,7 +178,7 @@ class NotifierService:
                 if self._migrated is None:
                     return pool
                 await pool.close()
-            except (*AWAY, asyncpg.InvalidAuthorizationSpecificationError) as error:
+            except NOT_REACHED as error:
                 shut = refusal(error)
                 self._migrated = f"{shut.code}: {shut}" if shut else f"database away: {type(error).__name__}"
             log.warning("database_not_ready", reason=self._migrated, wait_s=_RETRY_S)

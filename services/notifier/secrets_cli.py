@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import asyncpg
 from cryptography.fernet import Fernet
 from cyclopts import App
 from rich.table import Table
 
 from services.notifier.adapters.postgres.access import database_of, refusal
-from services.notifier.adapters.postgres.pool import AWAY, make_pool
+from services.notifier.adapters.postgres.pool import NOT_REACHED, make_pool
 from services.notifier.adapters.rotation import Counts, count
 from services.notifier.adapters.secrets import SecretBox, fingerprint
 from services.notifier.settings import NotifierSettings
@@ -40,7 +39,7 @@ def status() -> int:
     box = SecretBox([key.get_secret_value() for key in settings.secrets_keys])
     try:
         counts = asyncio.run(_count(settings, box))
-    except (*AWAY, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except NOT_REACHED as error:
         raise refusal(error) or Unavailable(f"PostgreSQL does not answer: {type(error).__name__}") from error
     table = Table("key", "use", "secrets")
     for number, (key, found) in enumerate(zip(box.keys, counts.by_key, strict=True)):

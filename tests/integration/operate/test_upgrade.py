@@ -87,6 +87,13 @@ async def test_an_upgrade_and_back_loses_nothing_and_tells_nothing_twice(
         assert [stage for _, stage in played.told()][-1] is Stage.CLOSED
 
 
+async def test_what_the_url_says_beside_the_place_holds_for_a_migration_too(database_url: str) -> None:
+    settings = NotifierSettings(
+        _env_file=None, database_url=f"{database_url}?sslmode=disable&application_name=county", allow_plaintext=True
+    )
+    assert await migrate(database_of(settings)) == head()
+
+
 async def test_a_database_that_a_later_version_upgraded_is_worked_with_and_left_as_it_is(database_url: str) -> None:
     """So that an older notifier can be rolled back to, its set-up job included; one that is behind is waited for."""
     settings = NotifierSettings(_env_file=None, database_url=database_url, allow_plaintext=True)

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is, and how the way there is secured: one place for asyncpg and for SQLAlchemy."""
+"""Where PostgreSQL is, and how the way there is secured: one place for the pool and for migrations."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from services.notifier.adapters.postgres.access import Database
 from services.notifier.adapters.postgres.schema import head, known
 from services.platform.logs import get_logger
 
-__all__ = ["AWAY", "Pool", "make_pool", "revision_problem"]
+__all__ = ["AWAY", "NOT_REACHED", "Pool", "make_pool", "revision_problem"]
 
 log = get_logger(__name__)
 Pool = Any
@@ -31,9 +31,12 @@ AWAY: tuple[type[BaseException], ...] = (
 """Errors after which the same statement may succeed later. What was under way was rolled back, or its outcome is not
 known; every statement of the ledger may be repeated."""
 
+NOT_REACHED: tuple[type[BaseException], ...] = (*AWAY, asyncpg.InvalidAuthorizationSpecificationError)
+"""Errors with which a connection is not made: `access.refusal` tells a shut door from a database that is away."""
+
 
 async def make_pool(database: Database, size: int) -> Pool:
-    """Connect. Raises one of AWAY.
+    """Connect. Raises one of NOT_REACHED.
 
     Connections are handed back as they are: no statement of the ledger leaves anything behind in its session, and a
     reset would be one more round trip each time.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import asyncpg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from services.notifier.adapters.postgres.access import Database
 
@@ -43,9 +44,15 @@ def known() -> frozenset[str]:
 
 async def migrate(database: Database) -> str:
     """Upgrade to the newest revision, one instance at a time; the revision that it is at then. A database that a later
-    version has upgraded is left as it is."""
-    url = urlsplit(database.url)._replace(scheme="postgresql+asyncpg").geturl()
-    engine = create_async_engine(url, connect_args=database.options())
+    version has upgraded is left as it is. Raises one of NOT_REACHED (`pool`)."""
+    # Connected by asyncpg, as the pool is. SQLAlchemy would make arguments of what the URL says behind `?`, which
+    # asyncpg does not take, and errors of its own of those that say why there is no way in.
+    own = await asyncpg.connect(database.url, **database.options())
+
+    async def connected() -> Any:
+        return own
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connected, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             # Asked for again and again: a session that waited in PostgreSQL would hold a snapshot, and an index that is
