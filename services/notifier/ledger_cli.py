@@ -18,24 +18,18 @@ from cyclopts import App, Parameter
 from rich.table import Table
 
 from services.notifier.settings import NotifierSettings
-from services.platform.errors import BrokerUnavailable, ConfigurationError, ContractViolation, SallyportError
+from services.platform.errors import ContractViolation, GroupInUse
 from services.platform.kafka.clients import client_options
+from services.platform.kafka.doors import explained
+from services.platform.kafka.partitions import assign_all
 from services.platform.operator.reading import at, make_console
 
-__all__ = ["GroupInUse", "Moved", "app", "move_back"]
+__all__ = ["Moved", "app", "move_back"]
 
 app = App(name="ledger", help="The notifier's ledger: read Kafka again after a restore.")
 TOPICS: Final = (("conflicts.v1", ""), ("reviews.v1", "-reviews"))
 """What the notifier reads into its database, and by what its group's name ends."""
-_LOOK_S: Final = 0.02
 _TIMEOUT_S: Final = 60.0
-
-
-class GroupInUse(SallyportError):
-    """A notifier runs: its offsets are not ours to move."""
-
-    code = "group_in_use"
-    alert = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ async def move_back(
     Raises:
         GroupInUse: the group has members; nothing was moved.
         ConfigurationError: there is no such topic.
-        BrokerUnavailable: no answer, or not within a minute.
+        BrokerUnavailable: no answer, or not within a minute, or Kafka is shut (`doors`).
     """
     consumer = AIOKafkaConsumer(
         **client_options(settings), group_id=group_id, enable_auto_commit=False, isolation_level="read_committed"
@@ -81,20 +75,14 @@ async def move_back(
     except (CommitFailedError, IllegalGenerationError, UnknownMemberIdError):
         raise GroupInUse(f"{group_id} has members: stop every notifier first; nothing was moved") from None
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"offsets of {group_id} could not be moved: {type(error).__name__}") from error
+        raise await explained(settings, error, f"offsets of {group_id} could not be moved") from error
     finally:
         await consumer.stop()
     return moved
 
 
 async def _plan(consumer: AIOKafkaConsumer, topic: str, since: datetime) -> list[Moved]:
-    if topic not in await consumer.topics():
-        raise ConfigurationError(f"there is no topic {topic}: sallyport topics apply")
-    consumer.assign([TopicPartition(topic, 0)])  # makes the client ask for its partitions
-    while not (numbers := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 - aiokafka tells nobody
-        await asyncio.sleep(_LOOK_S)
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-    consumer.assign(partitions)
+    partitions = await assign_all(consumer, topic)
     found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
     ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
     moved: list[Moved] = []

@@ -11,6 +11,7 @@ __all__ = [
     "ContractViolation",
     "Fenced",
     "Forbidden",
+    "GroupInUse",
     "InstanceIdTaken",
     "KafkaLoginRefused",
     "KafkaNotAuthorised",
@@ -111,6 +112,13 @@ class Fenced(SallyportError):
     """Another instance owns this partition now; whatever was under way here must not be published (G3)."""
 
     code = "fenced"
+    alert = False
+
+
+class GroupInUse(SallyportError):
+    """A consumer group has members: the service runs whose offsets, or state, a command was to change."""
+
+    code = "group_in_use"
     alert = False
 
 

@@ -3,7 +3,6 @@ and reviews.v1. One partition at a time, in memory; the matcher must not run."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -30,14 +29,15 @@ from services.matcher.domain.episode import Episode
 from services.matcher.domain.partition import BEGINNING, Pair
 from services.matcher.domain.rebuilt import Published, pair_of, published
 from services.matcher.settings import MatcherSettings
-from services.platform.errors import BrokerUnavailable, ConfigurationError, ContractViolation, SallyportError
+from services.platform.errors import ContractViolation, GroupInUse, SallyportError
 from services.platform.kafka.clients import client_options, make_consumer
+from services.platform.kafka.doors import explained
 from services.platform.kafka.outlets import OutRecord
+from services.platform.kafka.partitions import assign_all
 
-__all__ = ["GroupInUse", "Known", "Rebuilt", "StateNotEmpty", "rebuild"]
+__all__ = ["Known", "Rebuilt", "StateNotEmpty", "rebuild"]
 
 _BATCH: Final = 500
-_LOOK_S: Final = 0.02
 _conflict: Final = msgspec.json.Decoder(Conflict).decode
 _review: Final = msgspec.json.Decoder(Review).decode
 _notice: Final = msgspec.json.Decoder(Notice).decode
@@ -47,13 +47,6 @@ class StateNotEmpty(SallyportError):
     """There is a state: built anew over it, it would be neither the one nor the other."""
 
     code = "state_not_empty"
-    alert = False
-
-
-class GroupInUse(SallyportError):
-    """A matcher runs."""
-
-    code = "group_in_use"
     alert = False
 
 
@@ -122,7 +115,8 @@ async def rebuild(
     Raises:
         StateNotEmpty, GroupInUse: nothing was written.
         ContractViolation: a line of `ledger` is neither a notice nor a review; nothing was written.
-        ConfigurationError: there is no such topic. BrokerUnavailable: no answer; what was written has to be deleted.
+        ConfigurationError: there is no such topic. BrokerUnavailable: no answer, or Kafka is shut (`doors`); what was
+            written has to be deleted.
     """
     try:
         await _check_unused(settings)
@@ -146,7 +140,7 @@ async def rebuild(
             done(built[-1])
         return built
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"the state could not be built: {type(error).__name__}") from error
+        raise await explained(settings, error, "the state could not be built") from error
 
 
 async def _partition(settings: MatcherSettings, number: int, known: Known) -> Rebuilt:
@@ -210,13 +204,10 @@ async def _reading(
     consumer = make_consumer(settings, fetch_max_wait_ms=50, max_partition_fetch_bytes=8 * 1024 * 1024)
     try:
         await consumer.start()
-        if topic not in await consumer.topics():
-            raise ConfigurationError(f"there is no topic {topic}: sallyport topics apply")
-        consumer.assign([TopicPartition(topic, number or 0)])  # makes the client ask for its partitions
-        while not (numbers := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 - aiokafka tells nobody
-            await asyncio.sleep(_LOOK_S)
-        partitions = [TopicPartition(topic, n) for n in sorted(numbers) if number in (None, n)]
-        consumer.assign(partitions)
+        partitions = await assign_all(consumer, topic)
+        if number is not None:
+            partitions = [partition for partition in partitions if partition.partition == number]
+            consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         yield consumer, partitions
     finally:

@@ -13,16 +13,15 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from services.platform.errors import ConfigurationError, KafkaNotAuthorised
 from services.platform.kafka.clients import make_consumer
 from services.platform.kafka.doors import explained
+from services.platform.kafka.partitions import assign_all
 from services.platform.settings import PlatformSettings
 
 __all__ = ["at", "known", "make_console", "read_to_end", "span"]
 
 T = TypeVar("T")
 _DEADLINE_S = 60.0
-_LOOK_S = 0.02
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
@@ -38,16 +37,7 @@ async def read_to_end(settings: PlatformSettings, topic: str) -> list[ConsumerRe
     try:
         async with asyncio.timeout(_DEADLINE_S):
             await consumer.start()
-            if topic not in await consumer.topics():
-                await consumer._client.add_topic(topic)  # a list of all topics does not tell: ask for this one
-                if topic in consumer._client.cluster.unauthorized_topics:
-                    raise KafkaNotAuthorised(f"READ of topic {topic}: sallyport topics apply --acls")
-                raise ConfigurationError(f"there is no topic {topic}: sallyport topics apply")
-            consumer.assign([TopicPartition(topic, 0)])  # makes the client ask for its partitions
-            while not (numbers := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 - aiokafka tells nobody
-                await asyncio.sleep(_LOOK_S)
-            partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-            consumer.assign(partitions)
+            partitions = await assign_all(consumer, topic)
             ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
             await consumer.seek_to_beginning(*partitions)
             for partition in partitions:
