@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 
 from contracts.types.conflict import Conflict, Review
 from contracts.types.notice import Notice
@@ -190,8 +190,11 @@ async def _check_unused(settings: MatcherSettings) -> None:
     await admin.start()
     try:
         (answer,) = await admin.describe_consumer_groups([settings.group_id])
-        if any(group[5] for group in answer.groups):  # its members (DescribeGroups, version 0 and later)
-            raise GroupInUse(f"{settings.group_id} has members: stop every matcher first")
+        for error_code, _, _, _, _, members, *_ in answer.groups:  # of DescribeGroups, version 0 and later
+            if error_code:  # which aiokafka hands on: a coordinator that is loading knows of no members
+                raise for_code(error_code)
+            if members:
+                raise GroupInUse(f"{settings.group_id} has members: stop every matcher first")
     finally:
         await admin.close()
 
