@@ -162,10 +162,12 @@ class MatcherService:
         # Takes no more, and leaves the group, so that others begin to restore. With the coordinator away that may last.
         leaving = asyncio.create_task(self.broker.stop())
         patience_s = 0.5 if self._membership.is_taken else deadline_s / 3
-        _, late = await asyncio.wait({leaving}, timeout=patience_s)
-        for task in late:
+        await asyncio.wait({leaving}, timeout=patience_s)
+        if not leaving.done():
             log.warning("group_not_left", deadline_s=patience_s)
-            task.cancel()
+            leaving.cancel()
+        elif (error := leaving.exception()) is not None:
+            self._stop.fail(error)  # and the lanes are finished all the same
         await self._ownership.finish(max(0.0, until - loop.time() - 1))
         await self._rejects.stop()
         await self.edge.stop(max(0.1, until - loop.time()))
