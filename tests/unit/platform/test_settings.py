@@ -14,9 +14,10 @@ from services.notifier.adapters.postgres.access import database_of
 from services.notifier.settings import NotifierSettings
 from services.platform.errors import ConfigurationError
 from services.platform.kafka.clients import client_options
-from services.platform.kafka.security import broker_security, tls_context
+from services.platform.kafka.security import broker_security
 from services.platform.secret_files import SettingFileUnreadable
 from services.platform.settings import PlatformSettings
+from services.platform.tls import tls_context
 
 NAMES = ("KAFKA_PASSWORD", "KAFKA_USERNAME", "SECRETS_DIR", "ALLOW_PLAINTEXT", "DATABASE_URL", "SECRETS_KEYS")
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from services.notifier.settings import NotifierSettings
 from services.platform.errors import ConfigurationError, Unavailable
-from services.platform.kafka.security import tls_context
+from services.platform.tls import tls_context
 
 __all__ = ["Database", "DatabaseLoginRefused", "DatabaseNotTrusted", "database_of", "refusal"]
 
