@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -37,7 +38,7 @@ def check(
     """Read a roster FILE by the mapping in a registry file, and say what is found. Nothing is sent, no name is shown.
 
     Exit status 1 if anything in it cannot be read."""
-    known = {r.id: r for r in load_registry(_read(registry).decode()) if isinstance(r, Facility)}
+    known = {r.id: r for r in load_registry(_text(registry)) if isinstance(r, Facility)}
     if facility not in known:
         raise ContractViolation("facility_unknown", f"{registry} has no facility {facility}", "--facility")
     found = known[facility]
@@ -47,7 +48,7 @@ def check(
     try:
         raw = gzip.decompress(raw) if raw.startswith(_GZIP) else raw
         snapshot = read_snapshot(raw, found, found.roster, datetime.now(ZoneInfo(found.time_zone)))
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         raise ContractViolation("gzip_invalid", f"{file}: broken compression") from None
     except Refused as refused:
         raise ContractViolation(refused.code, refused.detail, refused.field) from None
@@ -84,6 +85,13 @@ def facts(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
 
 def _rows(snapshot: Snapshot) -> Iterator[Row]:
     return chain.from_iterable(snapshot.rows.values())
+
+
+def _text(path: Path) -> str:
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError:
+        raise ContractViolation("registry_file_invalid", f"{path} is no UTF-8 text") from None
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,22 @@ def test_what_tells_nothing_of_the_file_is_an_error(registry: Path, facility: st
     with pytest.raises(ContractViolation) as caught:
         check(roster(registry, text), registry=registry, facility=facility)
     assert caught.value.reason == code
+
+
+@pytest.mark.parametrize("keep", [slice(0, 30), slice(0, None)], ids=["cut off", "garbled"])
+def test_broken_compression_is_told_as_such(registry: Path, keep: slice) -> None:
+    raw = bytearray(gzip.compress(HEADER.encode() + b"1,2026-11-20T14:05,Quillfeather,1990-03-04,CT1\n" * 50))
+    raw[14] ^= 0xFF
+    file = registry.with_name("20261124.csv.gz")
+    file.write_bytes(raw[keep])
+    with pytest.raises(ContractViolation) as caught:
+        check(file, registry=registry, facility="CTTEST099")
+    assert caught.value.reason == "gzip_invalid"
+
+
+def test_a_registry_that_is_no_text_is_told_as_such(registry: Path) -> None:
+    file = roster(registry, HEADER)
+    registry.write_bytes(b"\xff\xfe")
+    with pytest.raises(ContractViolation) as caught:
+        check(file, registry=registry, facility="CTTEST099")
+    assert caught.value.reason == "registry_file_invalid"
