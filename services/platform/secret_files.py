@@ -40,11 +40,7 @@ class FilesSource(PydanticBaseSettingsSource):
         if named := os.environ.get(variable):
             return _read(Path(named), variable), names[0], False
         if directory := os.environ.get(DIRECTORY):
-            if not Path(directory).is_dir():
-                raise SettingFileUnreadable(f"{DIRECTORY}: {directory} is no directory")
-            path = Path(directory) / field_name
-            if path.exists():
-                return _read(path, DIRECTORY), names[0], False
+            return _in(Path(directory), field_name), names[0], False
         return None, names[0], False
 
     def __call__(self) -> dict[str, Any]:
@@ -62,6 +58,19 @@ def _names(field: FieldInfo, field_name: str) -> list[str]:
     if isinstance(alias, AliasChoices):
         return [choice for choice in alias.choices if isinstance(choice, str)]
     return [alias] if isinstance(alias, str) else [field_name]
+
+
+def _in(directory: Path, field_name: str) -> str | None:
+    """The value of the file of that name; None where there is none."""
+    path = directory / field_name
+    try:
+        if not directory.is_dir():
+            raise SettingFileUnreadable(f"{DIRECTORY}: {directory} is no directory")
+        if not path.exists():
+            return None
+    except OSError as error:
+        raise SettingFileUnreadable(f"{DIRECTORY}: {directory} cannot be read: {error.strerror}") from None
+    return _read(path, DIRECTORY)
 
 
 def _read(path: Path, setting: str) -> str:

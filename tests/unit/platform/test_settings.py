@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 from pathlib import Path
 
@@ -88,6 +90,18 @@ def test_a_file_that_is_not_there_or_no_text_is_named_and_not_shown(
     monkeypatch.delenv("SALLYPORT_KAFKA_PASSWORD_FILE")
     monkeypatch.setenv("SALLYPORT_SECRETS_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(SettingFileUnreadable, match="SALLYPORT_SECRETS_DIR"):
+        PlatformSettings()
+
+
+def test_a_directory_that_may_not_be_entered_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As pathlib has it for anybody but root, whose tests these may be."""
+
+    def denied(path: Path, **_: object) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setenv("SALLYPORT_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.raises(SettingFileUnreadable, match=r"SALLYPORT_SECRETS_DIR: .* cannot be read: Permission denied"):
         PlatformSettings()
 
 
