@@ -59,6 +59,7 @@ def apply(
     """
     declared, settings = load_topics(), PlatformSettings()
     principals = _principals(principal)
+    wanted = plan_acls(declared, load_access(), principals)
     with TopicAdmin(settings, replication_factor=replication_factor) as admin:
         if changes := plan(declared, admin.existing(list(declared))):
             _show(changes)
@@ -71,7 +72,6 @@ def apply(
             console.print(f"{len(declared)} topics are as declared")
     if acls:
         with AclAdmin(settings) as door:
-            wanted = plan_acls(declared, load_access(), principals)
             existing = door.existing(principals.values())
             if wanted == existing:
                 console.print(f"{len(wanted)} ACLs are as declared")
@@ -87,6 +87,7 @@ def check(*, acls: Acls = False, principal: Principal = ()) -> int:
     """Compare, change nothing; exit status 1 if anything differs."""
     declared, settings = load_topics(), PlatformSettings()
     principals = _principals(principal)
+    wanted = plan_acls(declared, load_access(), principals)
     with TopicAdmin(settings) as admin:
         changes = plan(declared, admin.existing(list(declared)))
     if changes:
@@ -96,7 +97,7 @@ def check(*, acls: Acls = False, principal: Principal = ()) -> int:
     differ = False
     if acls:
         with AclAdmin(settings) as door:
-            wanted, existing = plan_acls(declared, load_access(), principals), door.existing(principals.values())
+            existing = door.existing(principals.values())
         differ = wanted != existing
         if differ:
             _show_acls(wanted, existing)

@@ -21,6 +21,7 @@ from services.platform.errors import (
 )
 from services.platform.kafka.acls import Binding, default_principals, plan_acls
 from services.platform.kafka.doors import refusal
+from services.platform.operator import topics
 from services.platform.operator.breaker import TRANSACTIONAL_ID
 
 PRINCIPALS = default_principals(load_access())
@@ -83,6 +84,12 @@ def test_a_star_is_a_prefix_and_a_principal_may_be_another() -> None:
 def test_a_principal_that_is_none_is_refused(principals: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):
         plan_acls(load_topics(), load_access(), principals)
+
+
+def test_a_principal_that_is_none_is_refused_before_anything_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "TopicAdmin", lambda *_, **__: pytest.fail("the brokers were asked"))
+    with pytest.raises(ConfigurationError, match="want a principal"):
+        topics.apply(acls=True, principal=("matcher=somebody",))
 
 
 @pytest.mark.parametrize(
