@@ -40,9 +40,9 @@ edit it by hand. A setting is taken from the first of these that has it:
    (`/run/secrets/kafka_password`);
 4. a `.env` file in the working directory; 5. the default.
 
-Settings are read once, at the start. A value that does not fit ends the start with `configuration` and the name of the
-setting, and exit status 2. Units are in the names: `_s` seconds, `_ms` milliseconds. **secret**: shown in no log and no
-error; give it by file.
+Settings are read once, at the start, but for `SALLYPORT_SECRETS_KEYS` ([security.md](../security.md)). A value that
+does not fit ends the start with `configuration` and the name of the setting, and exit status 2. Units are in the names:
+`_s` seconds, `_ms` milliseconds. **secret**: shown in no log and no error; give it by file.
 """
 
 
