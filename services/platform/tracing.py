@@ -52,7 +52,7 @@ ATTRIBUTES: Final = frozenset(
         "sallyport.review_id", "sallyport.source", "sallyport.subscription_id",
         # what came of it
         "sallyport.attempt", "sallyport.channel", "sallyport.conflicts", "sallyport.kind", "sallyport.reviews",
-        "sallyport.rows", "sallyport.stage",
+        "sallyport.stage",
     }
 )  # fmt: skip
 

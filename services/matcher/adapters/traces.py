@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import ConsumerRecord
 
 from contracts.traceparent import traceparent_of
+from contracts.types.conflict import Conflict, Review
 from services.matcher.domain.fold import Outputs
 from services.matcher.domain.inputs import DecisionInput, DetainerInput, Input
 from services.platform import tracing
@@ -92,13 +93,12 @@ def _about(outputs: Outputs, record: ConsumerRecord | None, kind: str) -> dict[s
         about |= {"messaging.system": "kafka", "messaging.destination.name": _TOPICS[kind]}
     if record is not None:
         about |= {"messaging.destination.partition.id": str(record.partition), "messaging.kafka.offset": record.offset}
-    first: Any = next(
-        iter((*outputs.conflicts, *outputs.reviews)), None
-    )  # further ones have their spans at the notifier
-    if first is not None:
-        about["sallyport.conflict_id"] = first.conflict_id
-        about["sallyport.stage"] = str(first.stage)
-        about["sallyport.detainer_id"] = first.detainer.detainer_id
+    # The first of them; further ones have their spans at the notifier.
+    led_to: tuple[Conflict | Review, ...] = (*outputs.conflicts, *outputs.reviews)
+    if led_to:
+        about["sallyport.conflict_id"] = led_to[0].conflict_id
+        about["sallyport.stage"] = str(led_to[0].stage)
+        about["sallyport.detainer_id"] = led_to[0].detainer.detainer_id
     if outputs.conflicts:
         conflict = outputs.conflicts[0]
         about["sallyport.conflict_version"] = conflict.version
