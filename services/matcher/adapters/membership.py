@@ -92,7 +92,8 @@ class Membership:
 
 
 def _holder(settings: MatcherSettings) -> str | None:
-    admin = KafkaAdminClient(**client_options(settings))
+    # A thread that waits for brokers, for 30 s by default, would hold up the end of the process.
+    admin = KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=settings.kafka_request_timeout_ms)
     try:
         group: dict[str, Any] = admin.describe_groups([settings.group_id])[settings.group_id]
     finally:

@@ -86,7 +86,7 @@ async def knock(settings: PlatformSettings) -> None:
 
 
 def _knock(settings: PlatformSettings) -> None:
-    """From where no event loop is, or where one must not be waited for."""
+    """For whoever does not await: in a thread of its own, since the caller's may have an event loop."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(knock(settings))).result()
 
@@ -111,9 +111,15 @@ def admin_client(settings: PlatformSettings, client_id: str, timeout_ms: int) ->
     Raises as `knock`.
     """
     _knock(settings)
+    return _admin_client(settings, client_id, timeout_ms)
+
+
+def _admin_client(settings: PlatformSettings, client_id: str, timeout_ms: int) -> KafkaAdminClient:
+    """The same where somebody has knocked: by itself it would try a refused login for as long as it has time."""
     options: dict[str, Any] = client_options(settings)
+    options |= {"client_id": client_id, "request_timeout_ms": timeout_ms, "bootstrap_timeout_ms": timeout_ms}
     try:
-        return KafkaAdminClient(**options | {"client_id": client_id, "request_timeout_ms": timeout_ms})
+        return KafkaAdminClient(**options)
     except KafkaError as error:
         found = refusal(error, settings.kafka_bootstrap_servers)
         raise found or BrokerUnavailable(f"no broker at {settings.kafka_bootstrap_servers}") from error
@@ -166,6 +172,7 @@ class Doors:
         if self._settings.allow_plaintext:
             return True
         try:
+            # Not in the thread: brokers that are away are given up at once when the process is to end.
             await knock(self._settings)
             missing = await asyncio.to_thread(self._missing)
             problem = f"{KafkaNotAuthorised.code}: {'; '.join(missing)}" if missing else None
@@ -180,7 +187,7 @@ class Doors:
 
     def _missing(self) -> list[str]:
         timeout_ms = self._settings.kafka_request_timeout_ms
-        client = admin_client(self._settings, self._settings.instance or "sallyport", timeout_ms)
+        client = _admin_client(self._settings, self._settings.instance or "sallyport", timeout_ms)
         try:
             return [*self._topics_shut(client), *self._groups_shut(client), *self._transactions_shut(client)]
         except KafkaError as error:
@@ -211,7 +218,7 @@ class Doors:
             try:
                 client.describe_transactions([name])
             except KafkaError as error:
-                # Not found: it may be described, and has not been used yet.
+                # Another error is no refusal: one that was not used yet is not found, and a coordinator may be loading.
                 if "AuthorizationFailed" in type(error).__name__:
                     shut.append(f"WRITE of transactional id {name}")
         return shut
