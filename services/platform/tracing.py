@@ -108,19 +108,19 @@ class Recorder(Protocol):
 _recorder: Recorder | None = None
 _current: Final[ContextVar[Span | None]] = ContextVar("sallyport_span", default=None)
 _strict = False
+"""For tests: an attribute that is not allowed raises UnknownAttribute."""
 
 
-def set_up(service: str, instance: str, endpoint: str, sample_ratio: float, *, strict: bool = False) -> None:
+def set_up(service: str, instance: str, endpoint: str, sample_ratio: float) -> None:
     """Record the spans of this process from now on, if there is an endpoint.
 
     endpoint: base URL of an OTLP receiver (http/protobuf); empty: record nothing. sample_ratio: share of the traces
-    begun here that are recorded. strict: an attribute that is not allowed raises UnknownAttribute; for tests.
+    begun here that are recorded.
 
     Raises:
         ConfigurationError: the endpoint is no http(s) URL.
     """
-    global _recorder, _strict
-    _strict = strict
+    global _recorder
     if not endpoint:
         _recorder = None
         return
@@ -163,7 +163,7 @@ def begin(
 
 
 def allowed(attributes: Mapping[str, Value]) -> dict[str, Value]:
-    """Those attributes that are on the allow-list. Raises UnknownAttribute for others, where `set_up` was strict."""
+    """Those attributes that are on the allow-list. Others are dropped; in tests they raise UnknownAttribute."""
     unknown = attributes.keys() - ATTRIBUTES
     if unknown and _strict:
         raise UnknownAttribute(f"not on the allow-list of services/platform/tracing.py: {sorted(unknown)}")
