@@ -20,7 +20,7 @@ from contracts.types.registry import Facility
 from services.ingest.domain.refusal import Refused
 from services.ingest.domain.roster.rows import Row, Snapshot, read_snapshot
 from services.platform.errors import ContractViolation
-from services.platform.operator.reading import make_console
+from services.platform.operator.reading import file_bytes, make_console
 from services.platform.operator.registry import load_registry
 
 __all__ = ["check", "facts"]
@@ -44,7 +44,7 @@ def check(
     found = known[facility]
     if found.roster is None:
         raise ContractViolation("roster_not_configured", f"{facility} has no `roster` in {registry}", "roster")
-    raw = _read(file)
+    raw = file_bytes(file)
     try:
         raw = gzip.decompress(raw) if raw.startswith(_GZIP) else raw
         snapshot = read_snapshot(raw, found, found.roster, datetime.now(ZoneInfo(found.time_zone)))
@@ -89,13 +89,6 @@ def _rows(snapshot: Snapshot) -> Iterator[Row]:
 
 def _text(path: Path) -> str:
     try:
-        return _read(path).decode()
+        return file_bytes(path).decode()
     except UnicodeDecodeError:
         raise ContractViolation("registry_file_invalid", f"{path} is no UTF-8 text") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ContractViolation("file_unreadable", f"{path}: {error.strerror}") from None

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from services.matcher.adapters.rebuild import Rebuilt, rebuild
 from services.matcher.settings import MatcherSettings
-from services.platform.errors import ContractViolation
-from services.platform.operator.reading import make_console
+from services.platform.operator.reading import file_bytes, make_console
 
 __all__ = ["app"]
 
@@ -37,10 +36,7 @@ def rebuild_(
     """
     lines: list[bytes] = []
     if ledger is not None:
-        try:
-            lines = [line for line in ledger.read_bytes().splitlines() if line.strip()]
-        except OSError as error:
-            raise ContractViolation("file_unreadable", f"{ledger}: {error.strerror}") from None
+        lines = [line for line in file_bytes(ledger).splitlines() if line.strip()]
     console, table = make_console(), Table("partition", "events", "refused", "episodes", "pairs")
 
     def done(built: Rebuilt) -> None:

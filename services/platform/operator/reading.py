@@ -1,4 +1,4 @@
-"""A topic read once, from its beginning to where it ends now: what a command of the operator knows."""
+"""What a command of the operator reads (a topic up to where it ends now, a file), and how that is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,12 +14,13 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
+from services.platform.errors import ContractViolation
 from services.platform.kafka.clients import make_consumer
 from services.platform.kafka.doors import explained
 from services.platform.kafka.partitions import assign_all
 from services.platform.settings import PlatformSettings
 
-__all__ = ["at", "known", "make_console", "read_to_end", "span"]
+__all__ = ["at", "file_bytes", "known", "make_console", "read_to_end", "span"]
 
 T = TypeVar("T")
 _DEADLINE_S = 60.0
@@ -64,6 +66,14 @@ def known(records: list[ConsumerRecord[bytes, bytes]], kind: type[T], console: C
             where = f"{record.topic}/{record.partition}/{record.offset}"
             console.print(f"[yellow]record_unreadable[/yellow]: {where} is left out", highlight=False)
     return found
+
+
+def file_bytes(path: Path) -> bytes:
+    """What is in a file that a command was given. Raises ContractViolation (file_unreadable)."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ContractViolation("file_unreadable", f"{path}: {error.strerror}") from None
 
 
 def make_console(**options: Any) -> Console:
