@@ -106,16 +106,14 @@ async def explained(settings: PlatformSettings, error: BaseException, what: str)
 
 
 def admin_client(settings: PlatformSettings, client_id: str, timeout_ms: int) -> KafkaAdminClient:
-    """kafka-python's admin client, connected. To be called, and used, in a thread of its own inside a service.
-
-    Raises as `knock`.
-    """
+    """kafka-python's admin client, connected, for a command. Raises as `knock`."""
     _knock(settings)
     return _admin_client(settings, client_id, timeout_ms)
 
 
 def _admin_client(settings: PlatformSettings, client_id: str, timeout_ms: int) -> KafkaAdminClient:
-    """The same where somebody has knocked: by itself it would try a refused login for as long as it has time."""
+    """The same where somebody has knocked: by itself it would try a refused login for as long as it has time. Inside a
+    service it is made, and used, in a thread."""
     options: dict[str, Any] = client_options(settings)
     options |= {"client_id": client_id, "request_timeout_ms": timeout_ms, "bootstrap_timeout_ms": timeout_ms}
     try:
