@@ -5,28 +5,34 @@ mounts each by itself into the containers that it is for, whose users are others
 no container, and ours alone (0600).
 
 To change one: remove its file, and `make up` again. A password of Kafka or PostgreSQL that a server has already stored
-has to be changed there too (docs/operate/keys.md).
+has to be changed there too (docs/operate/keys.md). The authority is the exception: what it signed goes with it, or
+nobody would trust anybody, so that a part of it is never made anew by itself.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
 from deploy.cluster.certificates import issue, make_authority
+from deploy.images.errors import AuthorityIncomplete
 
 __all__ = ["KAFKA_NODES", "KAFKA_USERS", "ensure_secrets", "scram_credential"]
 
 KAFKA_NODES = ("kafka-1", "kafka-2", "kafka-3")
 KAFKA_USERS = ("ingest", "matcher", "notifier", "operator")
 _ITERATIONS = 8192
-_CA_KEY = "ca-key.pem"
+_CA_KEY, _CA = "ca-key.pem", "ca.pem"
+_POSTGRES = ("postgres-key.pem", "postgres-cert.pem")
+_SIGNED = (*(f"{node}.pem" for node in KAFKA_NODES), *_POSTGRES)
 
 
 def scram_credential(user: str, password: str) -> str:
@@ -40,26 +46,30 @@ def scram_credential(user: str, password: str) -> str:
 
 class _Files:
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
 
-    def once(self, name: str, make: Callable[[], bytes | str], mode: int = 0o444) -> bytes:
-        """What is in the file; made now if there is none. It appears whole, or not at all."""
-        path = self._directory / name
-        if not path.exists():
-            made = make()
-            draft = path.with_name(f".{name}.new")
-            draft.unlink(missing_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-                out.write(made if isinstance(made, bytes) else made.encode())
-            draft.chmod(mode)
-            draft.replace(path)
-        return path.read_bytes()
+    def has(self, name: str) -> bool:
+        return (self.directory / name).exists()
+
+    def once(self, name: str, make: Callable[[], bytes | str], mode: int = 0o444) -> None:
+        """Make the file if there is none. It appears whole, or not at all."""
+        if self.has(name):
+            return
+        made = make()
+        draft = self.directory / f".{name}.new"
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(made if isinstance(made, bytes) else made.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        draft.chmod(mode)
+        draft.replace(self.directory / name)
 
     def pair(self, names: tuple[str, str], make: Callable[[], tuple[bytes, bytes]], modes: tuple[int, int]) -> None:
         """Two files that belong together: made anew both if one is missing."""
-        if not all((self._directory / name).exists() for name in names):
+        if not all(map(self.has, names)):
             for name, made, mode in zip(names, make(), modes, strict=True):
-                (self._directory / name).unlink(missing_ok=True)
+                (self.directory / name).unlink(missing_ok=True)
                 self.once(name, lambda made=made: made, mode)  # type: ignore[misc]
 
 
@@ -67,23 +77,52 @@ def _token() -> str:
     return secrets.token_urlsafe(24)
 
 
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """No other of us makes files in it meanwhile: two passwords of one name would end in two containers."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def ensure_secrets(directory: Path) -> None:
-    """Make every file that `directory` does not have yet."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Make every file that `directory` does not have yet. Raises AuthorityIncomplete."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
+    with _alone_in(directory):
+        _make_missing(directory)
+
+
+def _ensure_authority(files: _Files) -> None:
+    """A new one only where nothing is that another has signed. Its key may be kept elsewhere until it has to sign."""
+    there = {name for name in (_CA_KEY, _CA, *_SIGNED) if files.has(name)}
+    if _CA in there and (_CA_KEY in there or there.issuperset(_SIGNED)):
+        return
+    if _CA in there or not there.isdisjoint(_SIGNED):
+        raise AuthorityIncomplete(
+            f"the authority of the certificates in {files.directory} is not whole: put {_CA} and {_CA_KEY} back there, "
+            "or, for a new one, `make down`, remove every .pem file there, and `make up`"
+        )
+    files.pair((_CA_KEY, _CA), make_authority, (0o600, 0o444))
+
+
+def _make_missing(directory: Path) -> None:
     files = _Files(directory)
 
     def of(name: str) -> str:
         return (directory / name).read_text()
 
-    files.pair((_CA_KEY, "ca.pem"), make_authority, (0o600, 0o444))
+    _ensure_authority(files)
 
     def certified(host: str) -> tuple[bytes, bytes]:
-        return issue(of(_CA_KEY).encode(), of("ca.pem").encode(), host, ["localhost"])
+        return issue(of(_CA_KEY).encode(), of(_CA).encode(), host, ["localhost"])
 
     for node in KAFKA_NODES:
         files.once(f"{node}.pem", lambda node=node: b"".join(certified(node)))  # type: ignore[misc]
-    files.pair(("postgres-key.pem", "postgres-cert.pem"), lambda: certified("postgres"), (0o444, 0o444))
+    files.pair(_POSTGRES, lambda: certified("postgres"), (0o444, 0o444))
 
     for user in KAFKA_USERS:
         files.once(f"{user}-kafka-password", _token)

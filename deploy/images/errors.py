@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.platform.errors import SallyportError
 
-__all__ = ["BuildFailed", "ClusterNotReady", "ImagesError", "NoComposeTool", "NoEngine"]
+__all__ = ["AuthorityIncomplete", "BuildFailed", "ClusterNotReady", "ImagesError", "NoComposeTool", "NoEngine"]
 
 
 class ImagesError(SallyportError):
@@ -37,3 +37,9 @@ class ClusterNotReady(ImagesError):
 
     code = "cluster_not_ready"
     retryable = True
+
+
+class AuthorityIncomplete(ImagesError):
+    """Certificates are here without the authority that signed them, or it has to sign and its key is not here."""
+
+    code = "cluster_authority_incomplete"

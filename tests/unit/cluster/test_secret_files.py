@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from deploy.cluster.secret_files import KAFKA_NODES, KAFKA_USERS, ensure_secrets, scram_credential
+from deploy.images.errors import AuthorityIncomplete
 
 COMPOSE = Path(__file__).resolve().parents[3] / "deploy" / "compose.yaml"
 
@@ -46,6 +48,45 @@ def test_what_is_there_is_kept_and_what_is_removed_is_made_anew(tmp_path: Path) 
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {name for name in before if before[name] != after[name]} == {"kafka-2.pem"}
     assert before.keys() == after.keys()
+
+
+def test_the_key_of_the_authority_may_be_kept_elsewhere_until_it_has_to_sign(tmp_path: Path) -> None:
+    ensure_secrets(tmp_path)
+    authority = (tmp_path / "ca.pem").read_bytes()
+    key = (tmp_path / "ca-key.pem").rename(tmp_path.with_name("elsewhere"))
+    ensure_secrets(tmp_path)
+    (tmp_path / "postgres-cert.pem").unlink()
+    with pytest.raises(AuthorityIncomplete, match=r"ca-key\.pem"):
+        ensure_secrets(tmp_path)
+    assert (tmp_path / "ca.pem").read_bytes() == authority, "what everybody trusts was replaced"
+    key.rename(tmp_path / "ca-key.pem")
+    ensure_secrets(tmp_path)
+    assert (tmp_path / "ca.pem").read_bytes() == authority
+
+
+@pytest.mark.parametrize("lost", [("ca.pem",), ("ca.pem", "ca-key.pem")])
+def test_no_other_authority_is_made_beside_what_one_has_signed(tmp_path: Path, lost: tuple[str, ...]) -> None:
+    ensure_secrets(tmp_path)
+    for name in lost:
+        (tmp_path / name).unlink()
+    with pytest.raises(AuthorityIncomplete):
+        ensure_secrets(tmp_path)
+    for file in tmp_path.glob("*.pem"):
+        file.unlink()
+    ensure_secrets(tmp_path)
+    assert len(list(tmp_path.glob("*.pem"))) == 7
+
+
+def test_two_who_make_them_at_once_agree(tmp_path: Path) -> None:
+    """Else what is derived, such as the brokers' credentials, may be of another password than the file has."""
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(ensure_secrets, tmp_path) for _ in range(4)]:
+            done.result()
+    assert not list(tmp_path.glob(".*")), "a draft was left"
+    for user, line in zip(KAFKA_USERS, (tmp_path / "kafka-users").read_text().splitlines(), strict=True):
+        salt, salted = (base64.b64decode(part) for part in re.findall(r"(?:salt|saltedpassword)=([^,]+)", line))
+        password = (tmp_path / f"{user}-kafka-password").read_bytes()
+        assert salted == hashlib.pbkdf2_hmac("sha512", password, salt, 8192)
 
 
 @pytest.mark.parametrize("host", [*KAFKA_NODES, "postgres"])
