@@ -4,6 +4,7 @@ up                  build what is missing, start what does not run, wait until a
 down [--data]       stop; with --data the volumes go too
 smoke               the Hartford case through the running cluster
 status              what runs, and where
+sallyport ARG…      the command line as the operator; a last argument that is a file here is mounted there
 compose ARGUMENT…   Docker Compose with our file and this machine's images, such as `compose logs -f matcher-1`
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cluster.control import Cluster
+from deploy.cluster.control import Cluster, as_operator
 from deploy.cluster.smoke import smoke
 from deploy.demo.access import ApiError
 from deploy.demo.processes import NotReady, interruptible
@@ -51,12 +52,9 @@ def main(arguments: Sequence[str]) -> int:
         elif command == "sallyport":
             last = Path(arguments[-1])
             file = last.resolve() if len(arguments) > 1 and last.is_file() else None
-            cluster.prepare()
-            sys.stdout.write(cluster.sallyport(*arguments[1 : -1 if file else None], file=file))
+            _become(cluster, as_operator(*arguments[1 : -1 if file else None], file=file))
         else:
-            cluster.prepare()
-            whole = [*cluster.compose.command, *arguments[1:]]
-            os.execvpe(whole[0], whole, cluster.compose.environ)  # noqa: S606 - the terminal is the command's
+            _become(cluster, arguments[1:])
     except (ImagesError, ApiError, NotReady, NotTaken) as error:
         sys.stderr.write(f"cluster: {error}\n")
         return 1
@@ -64,6 +62,13 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("cluster: interrupted; `make down` stops what runs\n")
         return 130
     return 0
+
+
+def _become(cluster: Cluster, arguments: Sequence[str]) -> None:
+    """Go on as Compose: its output, its time and its exit status are the command's own."""
+    cluster.prepare()
+    whole = [*cluster.compose.command, *arguments]
+    os.execvpe(whole[0], whole, cluster.compose.environ)  # noqa: S606 - the terminal is the command's
 
 
 def _edges(cluster: Cluster, console: Console) -> None:
@@ -81,7 +86,7 @@ def _edges(cluster: Cluster, console: Console) -> None:
 def _status(cluster: Cluster, console: Console) -> None:
     table = Table("service", "state", "health", "image")
     for part in sorted(cluster.status(), key=lambda part: part.service):
-        style = "green" if part.health in ("", "healthy") and part.state in ("running", "exited (0)") else "red"
+        style = "green" if part.is_well else "red"
         table.add_row(part.service, f"[{style}]{part.state}[/]", part.health or "—", part.image)
     console.print(table)
 

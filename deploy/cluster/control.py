@@ -3,7 +3,7 @@
 cluster = Cluster(Engine(), checkout_root())
 cluster.up()
 cluster.url("ingest"), cluster.url("notifier")      # http://127.0.0.1:8081, …
-cluster.sallyport("registry", "apply", file)        # as the operator, with his credentials
+cluster.sallyport("registry", "apply", file=file)   # as the operator, with his credentials
 cluster.compose.container("kafka-2")                # its id, for `docker kill`
 cluster.down(data=True)
 """
@@ -25,15 +25,16 @@ from deploy.images.errors import ClusterNotReady
 from deploy.images.thirdparty import ensure_thirdparty
 from deploy.images.wheels import SERVICES
 
-__all__ = ["OUTSIDE_ON_HOST", "Cluster", "Part", "secrets_directory"]
+__all__ = ["HOST_AS_SEEN_INSIDE", "OUTSIDE_ON_HOST", "Cluster", "Part", "as_operator", "secrets_directory"]
 
 OUTSIDE_ON_HOST = "compose/outside-on-host.yaml"
 """The overlay with which the notifier delivers to endpoints on this machine, in plain HTTP: for trying out only."""
 HOST_AS_SEEN_INSIDE = "host.docker.internal"
+"""What that overlay calls this machine."""
 _EDGED = ("ingest", "matcher-1", "matcher-2", "notifier")
 _READY_S = 240.0
 _RESTARTS = 4
-_PYTHON = ("/opt/sallyport/bin/python", "-I", "-S", "/opt/sallyport/healthy.py")
+_HEALTH_CHECK = ("/opt/sallyport/bin/python", "-I", "-S", "/opt/sallyport/healthy.py")
 
 
 def secrets_directory(root: Path, environ: Mapping[str, str] = os.environ) -> Path:
@@ -50,6 +51,13 @@ class Part:
     state: str
     health: str
     image: str
+
+    @property
+    def is_well(self) -> bool:
+        """The set-up has done its work and ended; everything else runs, and its check finds no fault."""
+        if self.service == "setup":
+            return self.state == "exited (0)"
+        return self.state == "running" and self.health in ("", "healthy")
 
 
 def _to_stderr(text: str) -> None:
@@ -118,7 +126,7 @@ class Cluster:
 
         def ready() -> bool:
             self._raise_if_restarting()
-            waiting[:] = [part.service for part in self.status() if not _is_well(part)]
+            waiting[:] = [part.service for part in self.status() if not part.is_well]
             waiting.extend(name for name in services if name not in waiting and not self.is_ready(name))
             return not waiting
 
@@ -143,7 +151,7 @@ class Cluster:
 
     def is_ready(self, service: str) -> bool:
         """Whether a service of ours answers 200 on /readyz."""
-        done = self.compose.run("exec", "-T", service, *_PYTHON, "/readyz", check=False, timeout_s=60)
+        done = self.compose.run("exec", "-T", service, *_HEALTH_CHECK, "/readyz", check=False, timeout_s=60)
         return done.returncode == 0
 
     def down(self, *, data: bool = False) -> None:
@@ -168,21 +176,19 @@ class Cluster:
         return next((str(of["IPAddress"]) for name, of in networks.items() if name.endswith(f"_{network}")), "")
 
     def sallyport(self, *arguments: str, file: Path | None = None) -> str:
-        """`sallyport ARGUMENTS…` as the operator, in a container of its own; what it printed.
+        """`sallyport ARGUMENTS…` as `as_operator` has it, to its end; what it printed."""
+        return self.compose.run(*as_operator(*arguments, file=file)).stdout
 
-        file: is appended to the arguments, and mounted; everybody must be able to read it.
-        """
-        mount = [f"--volume={file}:/tmp/{file.name}:ro"] if file else []
-        last = [f"/tmp/{file.name}"] if file else []  # noqa: S108 - inside the container
-        options = ["--rm", "--no-deps", "--no-TTY", "--entrypoint=sallyport", *mount]
-        return self.compose.run("run", *options, "setup", *arguments, *last).stdout
+
+def as_operator(*arguments: str, file: Path | None = None) -> list[str]:
+    """What Compose is told for `sallyport ARGUMENTS…` as the operator, in a container of its own.
+
+    file: is appended to the arguments, and mounted; everybody must be able to read it.
+    """
+    mount = [f"--volume={file}:/tmp/{file.name}:ro"] if file else []
+    last = [f"/tmp/{file.name}"] if file else []  # noqa: S108 - inside the container
+    return ["run", "--rm", "--no-deps", "--no-TTY", "--entrypoint=sallyport", *mount, "setup", *arguments, *last]
 
 
 def _exit(container: Mapping[str, object]) -> str:
     return f" ({container['ExitCode']})" if container["State"] == "exited" else ""
-
-
-def _is_well(part: Part) -> bool:
-    if part.service == "setup":
-        return part.state == "exited (0)"
-    return part.state == "running" and part.health in ("", "healthy")

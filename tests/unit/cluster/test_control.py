@@ -1,4 +1,4 @@
-"""What the cluster's commands make of the variables around them."""
+"""What the cluster's commands make of the variables around them, what they become, and whom they call well."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cluster import __main__ as commands
 from deploy.cluster.compose import compose_command, with_dotenv
-from deploy.cluster.control import secrets_directory
+from deploy.cluster.control import Cluster, Part, secrets_directory
 from deploy.images.errors import NoComposeTool
 
 
@@ -40,3 +41,51 @@ def test_compose_is_taken_from_version_2_on(tmp_path: Path, version: str, taken:
     else:
         with pytest.raises(NoComposeTool, match="SALLYPORT_COMPOSE"):
             compose_command(tmp_path, {"SALLYPORT_COMPOSE": str(program)})
+
+
+class _Became(BaseException):
+    """The program that ours would have become."""
+
+
+def test_a_command_of_the_operator_has_the_terminal_and_its_own_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Caught, it would lose what it says on a failure (`topics check` lists it), and be killed after ten minutes."""
+
+    def become(program: str, arguments: list[str], _environ: dict[str, str]) -> None:
+        raise _Became(program, arguments)
+
+    compose, registry = tmp_path / "compose", tmp_path / "registry.yaml"
+    compose.write_text("#!/bin/sh\necho 2.40.3\n")
+    compose.chmod(0o755)
+    registry.touch()
+    monkeypatch.setenv("SALLYPORT_COMPOSE", str(compose))
+    monkeypatch.setattr(commands, "Engine", lambda: None)
+    monkeypatch.setattr(commands, "interruptible", lambda: None)
+    monkeypatch.setattr(Cluster, "prepare", lambda _: None)
+    monkeypatch.setattr("os.execvpe", become)
+    with pytest.raises(_Became) as checked:
+        commands.main(["sallyport", "topics", "check", "--acls"])
+    program, arguments = checked.value.args
+    assert (program, arguments[-4:]) == (str(compose), ["setup", "topics", "check", "--acls"])
+    assert "run" in arguments and "--entrypoint=sallyport" in arguments
+    with pytest.raises(_Became) as applied:
+        commands.main(["sallyport", "registry", "apply", str(registry)])
+    assert applied.value.args[1][-4:] == ["setup", "registry", "apply", "/tmp/registry.yaml"]
+    assert f"--volume={registry}:/tmp/registry.yaml:ro" in applied.value.args[1]
+
+
+@pytest.mark.parametrize(
+    ("service", "state", "health", "well"),
+    [
+        ("setup", "exited (0)", "", True),
+        ("setup", "exited (1)", "", False),
+        ("setup", "running", "", False),
+        ("ingest", "running", "healthy", True),
+        ("ingest", "running", "starting", False),
+        ("ingest", "exited (0)", "", False),
+        ("prometheus", "running", "", True),
+    ],
+)
+def test_who_is_well(service: str, state: str, health: str, well: bool) -> None:
+    assert Part(service, state, health, "image").is_well is well
