@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,37 +16,40 @@ from deploy.images.errors import ClusterNotReady, NoComposeTool
 __all__ = ["Compose", "compose_command", "with_dotenv"]
 
 COMPOSE_SETTING = "SALLYPORT_COMPOSE"
-_LEAST = 2
+_LEAST = (2, 24)
+"""Before, `env_file` could not be optional, and `ps` told of its containers in another form."""
+_DOTENV = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(?:'([^']*)'|"([^"]*)"|(.*?))(?:\s+#.*)?\s*""")
 
 
 def compose_command(root: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """The compose of this machine, version 2 or later: as SALLYPORT_COMPOSE says, the engine's plugin, a
+    """The compose of this machine, version 2.24 or later: as SALLYPORT_COMPOSE says, the engine's plugin, a
     `docker-compose` on the path, or what deploy/images/compose-tool.sh built. Raises NoComposeTool."""
     candidates = [["docker", "compose"], ["docker-compose"], [str(root / "build" / "tools" / "docker-compose")]]
     if named := environ.get(COMPOSE_SETTING, ""):
         candidates = [named.split()]
     for candidate in candidates:
-        if shutil.which(candidate[0]) and _major(candidate) >= _LEAST:
+        if shutil.which(candidate[0]) and _version(candidate) >= _LEAST:
             return candidate
     raise NoComposeTool(
-        "no Docker Compose 2 or later: install its plugin, or, where Go is, run sh deploy/images/compose-tool.sh; "
+        "no Docker Compose 2.24 or later: install its plugin, or, where Go is, run sh deploy/images/compose-tool.sh; "
         f"or name the command in {COMPOSE_SETTING}"
     )
 
 
-def _major(candidate: Sequence[str]) -> int:
+def _version(candidate: Sequence[str]) -> tuple[int, int]:
+    """(0, 0): no Compose that says its version."""
     asked = subprocess.run([*candidate, "version", "--short"], capture_output=True, text=True)
-    number = asked.stdout.strip().lstrip("v").partition(".")[0]
-    return int(number) if asked.returncode == 0 and number.isdigit() else 0
+    said = re.match(r"v?(\d+)\.(\d+)", asked.stdout.strip())
+    return (int(said[1]), int(said[2])) if asked.returncode == 0 and said else (0, 0)
 
 
 def with_dotenv(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """`environ` over what deploy/.env says, which Compose reads by itself and we need to read as it does: `NAME=value`
-    lines, perhaps in quotes."""
+    lines, perhaps in quotes, perhaps with a comment behind. Variables within a value are not replaced."""
     file = root / "deploy" / ".env"
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-    pairs = [line.strip().split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#")]
-    return {**{name.strip(): value.strip().strip("\"'") for name, value in pairs}, **environ}
+    found = [of for line in lines if (of := _DOTENV.fullmatch(line))]
+    return {**{of[1]: of[2] or of[3] or of[4] or "" for of in found}, **environ}
 
 
 class Compose:

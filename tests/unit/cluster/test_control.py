@@ -21,6 +21,24 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     assert with_dotenv(tmp_path, {})["SALLYPORT_TAG"] == "1.2=3"
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("TAG=1.4", "1.4"),
+        ("export TAG=1.4", "1.4"),
+        ("TAG=1.4 # of May", "1.4"),
+        ("TAG='1.4' # of May", "1.4"),
+        ("TAG=a#b", "a#b"),
+        ('TAG="a # b"', "a # b"),
+        ("TAG=", ""),
+    ],
+)
+def test_a_line_of_the_file_is_read_as_compose_reads_it(tmp_path: Path, line: str, value: str) -> None:
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / ".env").write_text(f"{line}\n")
+    assert with_dotenv(tmp_path, {}) == {"TAG": value}
+
+
 def test_without_a_file_the_environment_is_all(tmp_path: Path) -> None:
     assert with_dotenv(tmp_path, {"A": "b"}) == {"A": "b"}
 
@@ -31,8 +49,18 @@ def test_the_secrets_are_where_compose_looks_for_them(tmp_path: Path) -> None:
     assert secrets_directory(tmp_path, {"COMPOSE_SECRETS": "other"}) == tmp_path / "deploy" / "other"
 
 
-@pytest.mark.parametrize(("version", "taken"), [("2.40.3", True), ("v5.0.1", True), ("1.29.2", False), ("x", False)])
-def test_compose_is_taken_from_version_2_on(tmp_path: Path, version: str, taken: bool) -> None:
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [
+        ("2.40.3", True),
+        ("v5.0.1", True),
+        ("2.24.0-desktop.1", True),
+        ("2.23.3", False),
+        ("1.29.2", False),
+        ("x", False),
+    ],
+)
+def test_compose_is_taken_from_version_2_24_on(tmp_path: Path, version: str, taken: bool) -> None:
     program = tmp_path / "compose"
     program.write_text(f"#!/bin/sh\necho {version}\n")
     program.chmod(0o755)
