@@ -2,7 +2,7 @@
 
 The agency's endpoint is a process of this machine, and `standardwebhooks`, none of ours, checks the signatures. For it
 the notifier is started anew with the overlay that lets it deliver here, and again without it afterwards. The made-up
-jail and agency stay in the registry; their keys are thrown away.
+jail and agency stay in the registry; their keys are thrown away, and their subscription is ended.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def smoke(cluster: Cluster, console: Console) -> bool:
         outside = group.program("outside", ["-m", "deploy.demo.outside"], settings, port=port)
         outside.start()
         outside.wait_ready()
-        outside_cluster.up()
         try:
+            outside_cluster.up()
             told = _play(outside_cluster, outside, directory)
         finally:
             cluster.up()
@@ -79,10 +79,19 @@ def _play(cluster: Cluster, outside: ServiceProcess, directory: Path) -> list[We
     registry.write_bytes(msgspec.json.encode({"records": made.records}))
     registry.chmod(0o644)
     cluster.sallyport("registry", "apply", file=registry)
-    secret = _subscribe(cluster.url("notifier"), made.keys[ICE_BOSTON.source], outside.port)
-    call("POST", f"{outside.url}/secrets", body={ICE_BOSTON.code: secret})
-    sender = Sender(cluster.url("ingest"), made.keys)
-    _wait_known(cluster.url("ingest"), made.keys[HARTFORD.source])
+    notifier, key = cluster.url("notifier"), made.keys[ICE_BOSTON.source]
+    subscription = _subscribe(notifier, key, outside.port)
+    try:
+        call("POST", f"{outside.url}/secrets", body={ICE_BOSTON.code: subscription["secret"]})
+        _wait_known(cluster.url("ingest"), made.keys[HARTFORD.source])
+        return _tell(Sender(cluster.url("ingest"), made.keys), directory / "arrivals.jsonl")
+    finally:
+        # Left behind, it would be an endpoint that fails, of every later run and to whoever watches.
+        call("DELETE", f"{notifier}/v1/subscriptions/{subscription['subscription_id']}", key)
+
+
+def _tell(sender: Sender, arrivals: Path) -> list[Webhook]:
+    """Send the case, step by step, each only when the notice of the one before has come or is given up."""
     # Nobody whom an earlier run has left behind.
     rng = random.Random(secrets.randbits(64))  # noqa: S311 - made-up people
     story, expected = steps(Population(rng, run=secrets.randbelow(80) + 1), f"-{secrets.token_hex(4)}")
@@ -92,21 +101,21 @@ def _play(cluster: Cluster, outside: ServiceProcess, directory: Path) -> list[We
         asyncio.run(sender.stream([step.post], 1000))
         one = Webhook(step)
         if step.stage is not None:
-            one.arrival = _arrived(directory / "arrivals.jsonl", expected.conflict_id, step.stage)
+            one.arrival = _arrived(arrivals, expected.conflict_id, step.stage)
             one.after_ms = (one.arrival.at - begun) * 1000 if one.arrival is not None else 0.0
         told.append(one)
     return told
 
 
-def _subscribe(url: str, key: str, port: int) -> str:
-    """The secret of a subscription that delivers to this machine, once the notifier knows the key."""
+def _subscribe(url: str, key: str, port: int) -> dict[str, str]:
+    """A subscription that delivers to this machine, made once the notifier knows the key."""
     hook = f"http://{HOST_AS_SEEN_INSIDE}:{port}/hooks/{ICE_BOSTON.code}"
-    answer = ""
+    answer: dict[str, str] = {}
 
     def known() -> bool:
         nonlocal answer
         try:
-            answer = call("POST", f"{url}/v1/subscriptions", key, {"channel": "webhook", "url": hook})["secret"]
+            answer = call("POST", f"{url}/v1/subscriptions", key, {"channel": "webhook", "url": hook})
         except ApiError as error:
             if error.status not in (401, 503):
                 raise
