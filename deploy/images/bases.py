@@ -83,9 +83,11 @@ def ensure_base(engine: Engine, name: str, *, again: bool = False) -> str:
 
 
 def _import(engine: Engine, root: Path, tag: str) -> None:
-    packer = subprocess.Popen(["tar", "--numeric-owner", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
-    importer = subprocess.run([engine.command, "import", "-", tag], stdin=packer.stdout, capture_output=True)
-    if packer.wait() != 0 or importer.returncode != 0:
+    packing = ["tar", "--numeric-owner", "-C", str(root), "-c", "."]
+    with subprocess.Popen(packing, stdout=subprocess.PIPE) as packer:
+        importer = subprocess.run([engine.command, "import", "-", tag], stdin=packer.stdout, capture_output=True)
+        # The pipe is closed on leaving: as long as we hold it, tar would wait for an engine that has given up.
+    if packer.returncode != 0 or importer.returncode != 0:
         raise BuildFailed(f"'{engine.command} import' failed: {importer.stderr.decode(errors='replace')[-300:]}")
 
 

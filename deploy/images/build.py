@@ -5,7 +5,7 @@ From the environment:
     SALLYPORT_TAG             of the images (dev)
     SALLYPORT_ENGINE          the engine's command (docker)
 
-Where neither is named and python:3.12-slim cannot be fetched, bases are made of Debian's packages (bases.py).
+Where they are not named and cannot be fetched, bases are made of Debian's packages (bases.py).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Built:
 
 def image_name(service: str, environ: Mapping[str, str] = os.environ) -> str:
     """Name and tag of a service's image."""
-    return f"sallyport-{service}:{environ.get('SALLYPORT_TAG', 'dev')}"
+    return f"sallyport-{service}:{environ.get('SALLYPORT_TAG') or 'dev'}"
 
 
 def sbom_file(root: Path, service: str) -> Path:
@@ -56,11 +56,12 @@ def sbom_file(root: Path, service: str) -> Path:
 
 
 def _bases(engine: Engine, environ: Mapping[str, str]) -> tuple[str, str]:
-    if named := environ.get("BASE_IMAGE", ""):
-        return named, environ.get("BUILD_IMAGE", "") or named
-    if engine.find_image(DEFAULT_BASE) and engine.find_image(DEFAULT_BUILD):
-        return DEFAULT_BASE, environ.get("BUILD_IMAGE", "") or DEFAULT_BUILD
-    return ensure_base(engine, "python"), environ.get("BUILD_IMAGE", "") or ensure_base(engine, "build")
+    named, build = environ.get("BASE_IMAGE", ""), environ.get("BUILD_IMAGE", "")
+    if named:
+        return named, build or named
+    if engine.find_image(DEFAULT_BASE) and (build or engine.find_image(DEFAULT_BUILD)):
+        return DEFAULT_BASE, build or DEFAULT_BUILD
+    return ensure_base(engine, "python"), build or ensure_base(engine, "build")
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -90,7 +91,7 @@ def build_images(engine: Engine, root: Path, environ: Mapping[str, str] = os.env
         image = image_name(service, environ)
         sys.stderr.write(f"images: building {image} on {base}\n")
         file = root / "deploy" / "Containerfile"
-        engine.build(image, root, file, target=service, arguments=arguments, options=["--network=none"])
+        engine.build(image, root, file, target=service, arguments=arguments)
         packages = write_sbom(engine, image, f"sallyport-{service}", sbom_file(root, service))
         size, below = (engine.inspect(name)[0]["Size"] / 1e6 for name in (image, base))
         built.append(Built(image, base, size, size - below, packages))

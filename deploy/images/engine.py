@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,16 @@ class Engine:
         self,
         *arguments: str,
         stdin: bytes | None = None,
-        environ: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
         timeout_s: float = 1200.0,
         check: bool = True,
     ) -> subprocess.CompletedProcess[bytes]:
-        """One command of the engine to its end; environ: added to our own."""
+        """One command of the engine to its end. stdin: what it reads; None: nothing."""
         try:
             done = subprocess.run(
                 [self.command, *arguments],
                 input=stdin,
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
-                env={**os.environ, **(environ or {})},
-                cwd=cwd,
                 timeout=timeout_s,
             )
         except subprocess.TimeoutExpired:
@@ -90,16 +86,15 @@ class Engine:
         *,
         target: str = "",
         arguments: Mapping[str, str] | None = None,
-        options: Sequence[str] = (),
     ) -> None:
-        """Build one image from a Containerfile; nothing of it comes from the network unless `options` let it."""
+        """Build one image from a Containerfile, whose instructions reach no network."""
         given = [f"--build-arg={name}={value}" for name, value in (arguments or {}).items()]
         self.run(
             "build",
+            "--network=none",
             f"--file={file}",
             f"--tag={tag}",
             *([f"--target={target}"] if target else []),
             *given,
-            *options,
             str(context),
         )

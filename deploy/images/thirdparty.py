@@ -50,7 +50,7 @@ def _of_packages(engine: Engine, root: Path, name: str) -> str:
     tag = f"sallyport-{name}:{SUITE}"
     base = ensure_base(engine, name)
     context = root / "deploy" / "images" / name
-    engine.build(tag, context, context / "Containerfile", arguments={"BASE_IMAGE": base}, options=["--network=none"])
+    engine.build(tag, context, context / "Containerfile", arguments={"BASE_IMAGE": base})
     return tag
 
 
