@@ -70,7 +70,7 @@ up: $(STAMP) ## Start the cluster of deploy/compose.yaml, whole, and wait until 
 	@exec $(VENV)/bin/python -m deploy.cluster up
 
 down: $(STAMP) ## Stop it; data is kept (ALL=1 removes it)
-	@exec $(VENV)/bin/python -m deploy.cluster down $(if $(ALL),--data)
+	@exec $(VENV)/bin/python -m deploy.cluster down $(if $(filter 1,$(ALL)),--data)
 
 smoke: $(STAMP) ## Send the Hartford case through it, and print the webhook that arrived
 	@exec $(VENV)/bin/python -m deploy.cluster smoke

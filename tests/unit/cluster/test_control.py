@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,16 @@ def test_compose_is_taken_from_version_2_24_on(tmp_path: Path, version: str, tak
     else:
         with pytest.raises(NoComposeTool, match="SALLYPORT_COMPOSE"):
             compose_command(tmp_path, {"SALLYPORT_COMPOSE": str(program)})
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize(("given", "data"), [("", False), ("ALL=", False), ("ALL=0", False), ("ALL=1", True)])
+def test_make_down_removes_data_only_when_it_is_told_so(given: str, data: bool) -> None:
+    root = Path(__file__).resolve().parents[3]
+    command, environ = ["make", "-n", "down", *given.split()], {"PATH": os.environ["PATH"]}  # not of a make around us
+    shown = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=True)
+    (line,) = (line for line in shown.stdout.splitlines() if "deploy.cluster" in line)
+    assert line.endswith("down --data") is data
 
 
 class _Became(BaseException):
