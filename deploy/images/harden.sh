@@ -1,6 +1,6 @@
 #!/bin/sh
 # In the last stages, as root: the user that the image runs as, and away with what the base may have that installs
-# packages or takes another user's rights.
+# packages of Python or takes another user's rights.
 set -eu
 echo 'sallyport:x:10001:10001:Sallyport:/nonexistent:/usr/sbin/nologin' >> /etc/passwd
 echo 'sallyport:x:10001:' >> /etc/group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -48,13 +49,14 @@ def test_it_carries_one_service_and_says_so_of_the_others(engine: Engine, image:
 
 def test_the_code_is_this_checkouts(engine: Engine, image: str, service: str) -> None:
     """An image from before a change would make the tests of today say nothing."""
-    sums = _inside(engine, image, f"cd /opt/sallyport/app && find services/{service} -name '*.py' | xargs md5sum")
-    import hashlib
-
-    for line in sums.splitlines():
-        digest, name = line.split()
-        ours = hashlib.md5((checkout_root() / name).read_bytes(), usedforsecurity=False).hexdigest()
-        assert digest == ours, f"{name} is another one: run `make images`"
+    root, places = checkout_root(), ("contracts", "services/platform", f"services/{service}")
+    said = _inside(engine, image, f"cd /opt/sallyport/app && find {' '.join(places)} -name '*.py' | xargs md5sum")
+    sums = {name: digest for digest, name in (line.split() for line in said.splitlines())}
+    ours = {str(file.relative_to(root)): file for place in places for file in (root / place).rglob("*.py")}
+    assert sums.keys() == ours.keys(), "run `make images`"
+    for name, file in ours.items():
+        digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+        assert sums[name] == digest, f"{name} is another one: run `make images`"
 
 
 def test_nothing_installs_compiles_or_elevates(engine: Engine, image: str) -> None:
