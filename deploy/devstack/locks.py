@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +123,6 @@ class Locks:
 
     def client_options(self, user: str = ADMIN) -> dict[str, object]:
         """kafka-python's and aiokafka's, for whoever is no service of ours."""
-        import ssl
-
         return {
             "security_protocol": "SASL_SSL",
             "ssl_context": ssl.create_default_context(cafile=str(self.ca)),
