@@ -7,7 +7,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.platform.metrics import AGE_BUCKETS_S
+from services.ingest.domain.refusal import CODES
+from services.platform.metrics import AGE_BUCKETS_S, REJECTS
 
 __all__ = [
     "ACK",
@@ -46,6 +47,8 @@ def facility_events(facility: str) -> Counter:
     return FACILITY_EVENTS.labels(facility)
 
 
+for _code in CODES:  # from 0 on: a roster's rows are refused at one blow, and the first sample shows as no increase
+    REJECTS.labels(_code)
 SOURCE_REJECTS: Final = Counter(
     "sallyport_ingest_source_rejects_total",
     "Input of an authenticated source that was kept in rejects.v1, by source: one of the registry.",

@@ -101,6 +101,7 @@ GIVEN_UP: Final = Counter(
     "sallyport_notifier_given_up_total", "Deliveries given up for good: attempts used up, or too old.", ["stage"]
 )
 for _stage in Stage:  # from 0 on: the first one would not show as an increase
+    AGE.labels(_stage)
     GIVEN_UP.labels(_stage)
 SECRETS: Final = Gauge(
     "sallyport_notifier_secrets",

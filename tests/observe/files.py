@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-__all__ = ["OBSERVE", "RUNBOOKS", "alerts", "board_queries", "code_of", "records", "rule_tests"]
+__all__ = ["OBSERVE", "ROOT", "RUNBOOKS", "alerts", "board_queries", "code_of", "records", "rule_tests"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OBSERVE: Final = ROOT / "deploy" / "observe"

@@ -11,7 +11,7 @@ from typing import Final
 import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
-__all__ = ["Selector", "grouped_by", "ours", "selectors"]
+__all__ = ["METRICS", "TARGET", "Selector", "grouped_by", "ours", "selectors"]
 
 METRICS: Final = (
     "services.platform.metrics",

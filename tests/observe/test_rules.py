@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from typing import Any
 
 import pytest
 
-from tests.observe.files import OBSERVE, RUNBOOKS, alerts, records, rule_tests
-from tests.observe.promql import TARGET, grouped_by, ours, selectors
+from contracts.types.conflict import Stage
+from services.ingest.domain.refusal import CODES
+from tests.observe.files import OBSERVE, ROOT, RUNBOOKS, alerts, records, rule_tests
+from tests.observe.promql import METRICS, TARGET, grouped_by, ours, selectors
 from tests.support.tools import program
 
 HARMLESS = {
@@ -45,6 +48,20 @@ def test_the_look_at_queries_sees_what_is_wrong() -> None:
     expr = 'sum by (le, stage) (rate(a_bucket{stage=~"x|y",le="1"}[5m])) / on (stage) group_left b:c > 3 and vector(1)'
     assert [(s.metric, set(s.labels)) for s in selectors(expr)] == [("a_bucket", {"stage", "le"}), ("b:c", set())]
     assert grouped_by(expr) == {"le", "stage"}
+
+
+def test_what_is_asked_for_its_increase_is_there_before_the_first_one() -> None:
+    """A series that begins at 40 has not risen: of a burst right after a start, nothing would show."""
+    script = (
+        f"import importlib, prometheus_client\nfor name in {METRICS}: importlib.import_module(name)\n"
+        "print(prometheus_client.generate_latest().decode())"
+    )  # a process of its own: in this one, other tests have counted
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    samples = done.stdout.splitlines()
+    for code in CODES:
+        assert f'sallyport_rejects_total{{code="{code}"}} 0.0' in samples
+    for stage in Stage:
+        assert f'sallyport_event_to_delivery_seconds_count{{stage="{stage}"}} 0.0' in samples
 
 
 @pytest.mark.parametrize("name", alerts())
