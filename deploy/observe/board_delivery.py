@@ -62,12 +62,7 @@ DELIVERY: Final = Board(
                 Panel(
                     "Taken, and not acknowledged",
                     "Within the last week, and not overtaken by a newer version.",
-                    [
-                        Query(
-                            'sum(max by (agency) (sallyport_notifier_releases_open{status="delivered"})) or vector(0)',
-                            "",
-                        )
-                    ],
+                    [_releases("delivered")],
                     kind="number",
                     width=6,
                 ),

@@ -1,6 +1,6 @@
 """What a Grafana board is made of, and the JSON that it becomes: only as much of Grafana as our boards need.
 
-A board is a definition (`definitions.py`): rows of panels, each with the queries that it shows. `render` gives the
+A board is a definition (`board_*.py`): rows of panels, each with the queries that it shows. `render` gives the
 dashboard JSON as Grafana 10 to 12 take it, always the same bytes for the same definition.
 """
 
@@ -160,7 +160,13 @@ def _panel(number: int, panel: Panel, grid: dict[str, int]) -> dict[str, Any]:
     match panel.kind:
         case "graph":
             made["options"] = {
-                "legend": {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]},
+                "legend": {
+                    "displayMode": "table",
+                    "placement": "bottom",
+                    "calcs": ["lastNotNull", "max"],
+                    "sortBy": "Max",  # what is not zero, first
+                    "sortDesc": True,
+                },
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
         case "number":
