@@ -67,6 +67,11 @@ app.kubernetes.io/part-of: sallyport
 {{- default 0 $own.preStopSeconds -}}
 {{- end -}}
 
+{{- /* Whether there is a set-up job; empty: none. */ -}}
+{{- define "sallyport.hasSetup" -}}
+{{- with .Values.setup }}{{ if and .enabled (or .topics .migrate) }}true{{ end }}{{ end -}}
+{{- end -}}
+
 {{- /* The ports of a NetworkPolicy rule, from a list of numbers. */ -}}
 {{- define "sallyport.ports" -}}
 {{- range . }}
