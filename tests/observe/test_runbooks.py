@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
@@ -50,6 +51,28 @@ def test_every_check_of_readiness_is_explained(service: str) -> None:
         name for row in rows if "all" in row[2] or service in row[2] for name in re.findall(r"`(\w+)`", row[1])
     }
     assert set(module.describe().health.ready_names()) <= explained
+
+
+def _said_by_attempts() -> set[str]:
+    """Every string in the code of attempts, as a pattern; what is put in at run time is one character."""
+    adapters = ROOT / "services" / "notifier" / "adapters"
+    found = set()
+    for file in ("dispatcher.py", "smtp.py", "webhook.py"):
+        for node in ast.walk(ast.parse((adapters / file).read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(re.escape(node.value))
+            elif isinstance(node, ast.JoinedStr):
+                parts = (re.escape(v.value) if isinstance(v, ast.Constant) else "." for v in node.values)
+                found.add("".join(map(str, parts)))
+    return found
+
+
+def test_why_an_attempt_fails_is_called_as_the_notifier_calls_it() -> None:
+    page = (RUNBOOKS / "SallyportEndpointFailing.md").read_text("utf-8").partition("## What to do")[2]
+    named = {code for line in page.splitlines() for code in re.findall(r"`([a-z]\w+)`", line)} - {"http_status"}
+    assert "secret_unreadable" in named
+    said = _said_by_attempts()
+    assert not {code for code in named if not any(re.fullmatch(pattern, code) for pattern in said)}
 
 
 def _lines(kind: str) -> list[Any]:
