@@ -85,8 +85,8 @@ def _number(kind: str, **bounds: float) -> Json:
 
 PORT: Final = _number("integer", minimum=1, maximum=65535)
 PORTS: Final = _list(PORT, minItems=1)
-CA: Final = _object({"secretName": TEXT, "key": TEXT})
 NAME: Final[Json] = {"type": "string", "pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
+CA: Final = _object({"secretName": NAME, "key": TEXT})
 HOSTS: Final = _list({"type": "string", "minLength": 1})
 LEVEL: Final[Json] = {"enum": ["debug", "info", "warning", "error"]}
 NETWORKS: Final = _list({"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$"})
