@@ -11,7 +11,9 @@ from typing import Final
 import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
-__all__ = ["METRICS", "TARGET", "Selector", "grouped_by", "ours", "selectors"]
+from tests.observe.files import records
+
+__all__ = ["METRICS", "TARGET", "Selector", "assert_known", "grouped_by", "ours", "selectors"]
 
 METRICS: Final = (
     "services.platform.metrics",
@@ -80,3 +82,20 @@ def ours() -> dict[str, frozenset[str]]:
             for sample in metric.samples:
                 found[sample.name] = frozenset(sample.labels)
     return found
+
+
+@cache
+def _known() -> dict[str, frozenset[str]]:
+    """What a query may ask for: ours, what the rules record, and Prometheus' own `up`."""
+    recorded = {r["record"]: frozenset(r.get("labels", ())) | grouped_by(r["expr"]) for r in records()}
+    return {**ours(), **recorded, "up": frozenset()}
+
+
+def assert_known(expr: str) -> None:
+    """Every metric that a query names is there, and every label that it asks for or groups by is one of theirs."""
+    labels = set(TARGET)
+    for selector in selectors(expr):
+        assert selector.metric in _known(), selector.metric
+        labels |= _known()[selector.metric]
+        assert selector.labels <= _known()[selector.metric] | TARGET, selector
+    assert grouped_by(expr) <= labels

@@ -12,8 +12,8 @@ import yaml
 
 from deploy.observe.__main__ import BOARDS, DIRECTORY, file_of
 from deploy.observe.panels import Board, render
-from tests.observe.files import OBSERVE, board_queries, records
-from tests.observe.promql import TARGET, grouped_by, ours, selectors
+from tests.observe.files import OBSERVE, board_queries
+from tests.observe.promql import TARGET, assert_known, ours, selectors
 
 BUILT_IN = {"datasource", "__rate_interval"}
 
@@ -66,14 +66,8 @@ def _queries() -> list[Any]:
 
 @pytest.mark.parametrize("expr", _queries())
 def test_a_panel_asks_for_metrics_that_services_have(expr: str) -> None:
-    known = {**ours(), **{r["record"]: frozenset({"objective", "topic"}) for r in records()}}
-    labels = set(TARGET)
     assert selectors(expr)
-    for selector in selectors(expr):
-        assert selector.metric in known, selector.metric
-        labels |= known[selector.metric]
-        assert selector.labels <= known[selector.metric] | TARGET, selector
-    assert grouped_by(expr) <= labels
+    assert_known(expr)
 
 
 def test_grafana_is_told_where_boards_and_prometheus_are() -> None:

@@ -12,7 +12,7 @@ import pytest
 from contracts.types.conflict import Stage
 from services.ingest.domain.refusal import CODES
 from tests.observe.files import OBSERVE, ROOT, RUNBOOKS, alerts, records, rule_tests
-from tests.observe.promql import METRICS, TARGET, grouped_by, ours, selectors
+from tests.observe.promql import METRICS, TARGET, assert_known, grouped_by, selectors
 from tests.support.tools import program
 
 HARMLESS = {
@@ -32,22 +32,22 @@ def _expressions() -> list[Any]:
 
 @pytest.mark.parametrize("expr", _expressions())
 def test_a_rule_asks_for_metrics_that_services_have(expr: str) -> None:
-    known = {**ours(), "up": frozenset[str](), **{r["record"]: frozenset({"objective"}) for r in records()}}
-    known["sallyport:consumer_lag_records:sum"] = frozenset({"topic"})
-    found = selectors(expr)
-    assert found or expr.startswith("vector(")
-    labels = set(TARGET)
-    for selector in found:
-        assert selector.metric in known, selector.metric
-        labels |= known[selector.metric]
-        assert selector.labels <= known[selector.metric] | TARGET, selector
-    assert grouped_by(expr) <= labels
+    assert selectors(expr) or expr.startswith("vector(")
+    assert_known(expr)
 
 
 def test_the_look_at_queries_sees_what_is_wrong() -> None:
     expr = 'sum by (le, stage) (rate(a_bucket{stage=~"x|y",le="1"}[5m])) / on (stage) group_left b:c > 3 and vector(1)'
     assert [(s.metric, set(s.labels)) for s in selectors(expr)] == [("a_bucket", {"stage", "le"}), ("b:c", set())]
     assert grouped_by(expr) == {"le", "stage"}
+    for wrong in (
+        "sallyport_feed_silence",
+        'sallyport_feed_silent{agency="X"}',
+        "sum by (agency) (sallyport_feed_silent)",
+        "sallyport:objective_errors:ratio_rate2h",
+    ):
+        with pytest.raises(AssertionError):
+            assert_known(wrong)
 
 
 def test_what_is_asked_for_its_increase_is_there_before_the_first_one() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from services.platform.cli import app
-from tests.observe.files import ROOT, RUNBOOKS, code_of, records
-from tests.observe.promql import TARGET, grouped_by, ours, selectors
+from tests.observe.files import ROOT, RUNBOOKS, code_of
+from tests.observe.promql import assert_known, selectors
 
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 OPERATE = RUNBOOKS.parent
@@ -123,11 +123,5 @@ def test_a_request_is_one_that_a_service_answers(line: str) -> None:
 
 @pytest.mark.parametrize("line", _lines("query"))
 def test_a_query_asks_for_metrics_that_there_are(line: str) -> None:
-    known = {**ours(), "up": frozenset[str](), **{r["record"]: frozenset({"objective", "topic"}) for r in records()}}
-    labels = set(TARGET)
     assert selectors(line)
-    for selector in selectors(line):
-        assert selector.metric in known, selector.metric
-        labels |= known[selector.metric]
-        assert selector.labels <= known[selector.metric] | TARGET, selector
-    assert grouped_by(line) <= labels
+    assert_known(line)
