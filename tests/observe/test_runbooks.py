@@ -62,8 +62,7 @@ def _said_by_attempts() -> set[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(re.escape(node.value))
             elif isinstance(node, ast.JoinedStr):
-                parts = (re.escape(v.value) if isinstance(v, ast.Constant) else "." for v in node.values)
-                found.add("".join(map(str, parts)))
+                found.add("".join(re.escape(str(v.value)) if isinstance(v, ast.Constant) else "." for v in node.values))
     return found
 
 
