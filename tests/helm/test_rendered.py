@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,10 +9,9 @@ import yaml
 
 from deploy.helm.schema import CHART
 from tests.helm.chart import Chart, Object, Objects, only
-from tests.helm.test_schemas import EVERYTHING, KAFKA_USERS
+from tests.helm.test_schemas import EVERYTHING
 
 SERVICES = {"ingest": "Deployment", "matcher": "StatefulSet", "notifier": "Deployment"}
-OBSERVE = CHART.parents[1] / "observe"
 
 
 def workload(objects: Objects, service: str) -> Object:
@@ -230,56 +228,6 @@ def test_no_set_up(chart: Chart, setup: dict[str, Any]) -> None:
     assert not [o for o in objects if o["kind"] == "Job" or "helm.sh/hook" in o["metadata"].get("annotations", {})]
 
 
-def test_scaling_is_by_the_lag_that_the_matcher_measures(chart: Chart) -> None:
-    objects = chart.with_minimal({"matcher": {"autoscaling": {"enabled": True, "prometheusUrl": "http://p:9090"}}})
-    scaled = only(objects, "ScaledObject")["spec"]
-    target = workload(objects, "matcher")
-    assert scaled["scaleTargetRef"] == {
-        "apiVersion": target["apiVersion"],
-        "kind": target["kind"],
-        "name": target["metadata"]["name"],
-    }
-    assert "replicas" not in target["spec"], "an upgrade would undo the scaling"
-    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 6)
-    (trigger,) = scaled["triggers"]
-    assert trigger["type"] == "prometheus"
-    assert (
-        'sallyport_consumer_lag_records{topic="custody.events.v1",namespace="justice"}' in trigger["metadata"]["query"]
-    )
-    assert trigger["metadata"]["threshold"] == "5000"
-    assert all(isinstance(value, str) for value in trigger["metadata"].values())
-
-
-def test_monitors_find_the_services_under_the_names_that_the_rules_know(chart: Chart) -> None:
-    objects = chart.with_minimal({"serviceMonitor": {"enabled": True, "labels": {"release": "p"}}})
-    for service in SERVICES:
-        monitor = only(objects, "ServiceMonitor", service)
-        assert monitor["metadata"]["labels"]["release"] == "p"
-        found = only(objects, "Service", service)
-        assert monitor["spec"]["selector"]["matchLabels"].items() <= found["metadata"]["labels"].items()
-        (endpoint,) = monitor["spec"]["endpoints"]
-        assert endpoint["port"] in {port["name"] for port in found["spec"]["ports"]}
-        assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": f"sallyport-{service}"}]
-
-
-def test_the_rules_are_those_that_are_tested(chart: Chart) -> None:
-    objects = chart.with_minimal({"prometheusRule": {"enabled": True}})
-    rendered = [o["spec"] for o in objects if o["kind"] == "PrometheusRule"]
-    written = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((OBSERVE / "rules").glob("*.yaml"))]
-    assert written, "no rules"
-    assert rendered == written
-
-
-def test_the_boards_are_those_of_the_repository(chart: Chart) -> None:
-    objects = chart.with_minimal({"boards": {"enabled": True}})
-    maps = [o for o in objects if o["kind"] == "ConfigMap"]
-    assert all(o["metadata"]["labels"]["grafana_dashboard"] == "1" for o in maps)
-    rendered = {name: json.loads(text) for o in maps for name, text in o["data"].items()}
-    paths = sorted((OBSERVE / "boards").glob("*.json"))
-    assert paths
-    assert rendered == {f"sallyport-{path.name}": json.loads(path.read_text("utf-8")) for path in paths}
-
-
 def test_only_the_api_is_shown_outside(chart: Chart) -> None:
     objects = chart.with_minimal(EVERYTHING)
     rule = only(objects, "Ingress", "notifier")["spec"]["rules"][0]
@@ -297,26 +245,3 @@ def test_the_notes_say_what_is_shut(chart: Chart) -> None:
     said = chart.notes(EVERYTHING)
     assert "NOBODY can reach ingest" not in said
     assert "No e-mail" not in said
-
-
-def test_users_of_strimzi_may_what_our_own_acls_allow(chart: Chart) -> None:
-    from contracts.catalog import load_access, load_topics
-    from services.platform.kafka.acls import Binding, default_principals, plan_acls
-
-    kinds = {"topic": "topic", "group": "group", "transactionalId": "transactional_id"}
-    rendered = {
-        Binding(
-            f"User:{user['metadata']['name']}",
-            kinds[acl["resource"]["type"]],
-            acl["resource"]["name"],
-            "".join(f"_{c}" if c.isupper() else c for c in operation).lstrip("_").upper(),
-            acl["resource"]["patternType"] == "prefix",
-        )
-        for user in chart.with_minimal(KAFKA_USERS)
-        if user["kind"] == "KafkaUser"
-        for acl in user["spec"]["authorization"]["acls"]
-        for operation in acl["operations"]
-    }
-    access = load_access()
-    wanted = {b for b in plan_acls(load_topics(), access, default_principals(access)) if b.kind != "cluster"}
-    assert rendered == wanted
