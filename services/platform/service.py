@@ -19,6 +19,7 @@ import uvloop
 from services.platform import tracing
 from services.platform.build import build_version
 from services.platform.logs import configure, get_logger
+from services.platform.loop import ServiceLoop
 from services.platform.metrics import BUILD
 from services.platform.settings import PlatformSettings
 
@@ -126,6 +127,6 @@ def run(name: str, settings: PlatformSettings, build: Callable[[Stop], Service])
     BUILD.labels(name, build_version()).set(1)
     tracing.set_up(name, instance, settings.otlp_endpoint, settings.trace_sample_ratio)
     try:
-        return uvloop.run(_serve(build, settings.drain_deadline_s))
+        return uvloop.run(_serve(build, settings.drain_deadline_s), loop_factory=ServiceLoop)
     finally:
         tracing.shut_down(_FLUSH_S)

@@ -52,13 +52,13 @@ def says(service: ServiceProcess, *parts: str, check: str = "kafka", within_s: f
     eventually(
         lambda: all(part in wrong(service).get(check, "") for part in parts),
         within_s,
-        lambda: f"{check} says {parts}: {wrong(service)}",
+        lambda: f"{check} says {parts}: {wrong(service)}\n{service.log_text()[-4000:]}",
     )
     assert service.get("/livez")[0] == 200, "a restart would not help"
 
 
 def ready(service: ServiceProcess, within_s: float = 60) -> None:
-    eventually(lambda: not wrong(service), within_s, lambda: str(wrong(service)))
+    eventually(lambda: not wrong(service), within_s, lambda: f"{wrong(service)}\n{service.log_text()[-4000:]}")
 
 
 @pytest.mark.parametrize(
