@@ -1,6 +1,6 @@
 """`make test-e2e`: the tests that need a container engine, one after the other.
 
-    tests/images        the images of the services, built if they are not there
+    tests/images        the images of the services, built anew
     tests/e2e           the whole, on the cluster of deploy/compose.yaml
     tests/integration   on containers of this cluster's Kafka and PostgreSQL, by testcontainers (docs/testcontainers.md)
 
