@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final
-
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.platform.errors import ConfigurationError, KafkaNotAuthorised
 
 __all__ = ["assign_all"]
-
-_LOOK_S: Final = 0.02
 
 
 async def assign_all(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
@@ -22,14 +17,14 @@ async def assign_all(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartit
         ConfigurationError: there is no such topic.
         KafkaError: no answer.
     """
-    if topic not in await consumer.topics():
+    numbers = (await consumer._client.fetch_all_metadata()).partitions_for_topic(topic)
+    if not numbers:
         await consumer._client.add_topic(topic)  # a list of all topics does not tell: ask for this one
         if topic in consumer._client.cluster.unauthorized_topics:
             raise KafkaNotAuthorised(f"READ of topic {topic}: sallyport topics apply --acls")
         raise ConfigurationError(f"there is no topic {topic}: sallyport topics apply")
-    consumer.assign([TopicPartition(topic, 0)])  # makes the client ask for its partitions
-    while not (numbers := consumer.partitions_for_topic(topic)):  # noqa: ASYNC110 - aiokafka tells nobody
-        await asyncio.sleep(_LOOK_S)
     partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+    # Once, and with all of them: a consumer of a group that is assigned anew while it looks for its coordinator logs a
+    # failed assertion of aiokafka's.
     consumer.assign(partitions)
     return partitions
