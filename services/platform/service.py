@@ -62,13 +62,21 @@ class Stop:
         await self._asked.wait()
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run `work` beside the rest; an error in it fails the process."""
+        """Run `work` beside the rest; an error in it fails the process.
+
+        So does a cancellation that nobody asked for: a library's own, let out (aiokafka's `stop()` can), would end a
+        lane in silence, and its partition would be ours and unserved.
+        """
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
 
         def done(finished: asyncio.Task[None]) -> None:
             self._tasks.discard(finished)
-            if not finished.cancelled() and (error := finished.exception()) is not None:
+            if finished.cancelled():
+                # Once the end is asked for, what others wait for is closed under them.
+                if not (finished.cancelling() or self._asked.is_set()):
+                    self.fail(RuntimeError(f"{name} was cancelled by itself"))
+            elif (error := finished.exception()) is not None:
                 self.fail(error)
 
         task.add_done_callback(done)
