@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 
 from deploy.devstack.locks import ADMIN, Locks
-from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 from services.platform.kafka.acls import AclAdmin, Binding
 from services.platform.settings import PlatformSettings
 from tests.support.tls_front import tls_front
 
-__all__ = ["Locked", "eventually"]
+__all__ = ["Locked"]
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,6 @@ class Locked:
         """Make the ACLs of these principals just so."""
         with AclAdmin(self.settings(ADMIN)) as admin:
             admin.apply(wanted, admin.existing({binding.principal for binding in wanted}))
-
-
-def eventually(holds: Callable[[], bool], within_s: float, what: Callable[[], str]) -> None:
-    """Wait for a condition, with a deadline."""
-    assert wait_until(holds, seconds=within_s, every_s=0.1), f"not within {within_s:g} s: {what()}"
 
 
 @pytest.fixture(scope="session")

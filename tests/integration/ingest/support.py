@@ -134,11 +134,3 @@ class Topic:
 
 def header(record: Any, name: str) -> str:
     return str(dict(record.headers)[name].decode())
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.05)

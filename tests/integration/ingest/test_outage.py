@@ -33,6 +33,7 @@ from tests.integration.ingest.support import (
 )
 from tests.support.kafka import fresh_topics
 from tests.support.plain import plain
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.skipif("KAFKA_BOOTSTRAP_SERVERS" in os.environ, reason="needs a Kafka that it may stop"),
@@ -140,12 +141,12 @@ async def test_a_broker_that_is_restarted_under_load(
                 n += 1
 
     jails = [asyncio.create_task(jail(name)) for name in range(16)]
-    await until(lambda: len(accepted) > 200)
+    await eventually(lambda: len(accepted) > 200)
     await asyncio.to_thread(stack.down)
-    await until(lambda: 503 in statuses)
+    await eventually(lambda: 503 in statuses)
     await asyncio.to_thread(lambda: stack.up(owner=stack.owner))
     before = len(accepted)
-    await until(lambda: len(accepted) > before + 200)
+    await eventually(lambda: len(accepted) > before + 200)
     over = True
     await asyncio.gather(*jails)
 
@@ -176,9 +177,3 @@ async def test_sigterm_while_the_broker_is_away_ends_within_the_deadline(ingest:
         assert ingest.wait_exit(25) == 0
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - it comes from another process, or another task's list
-            await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A real receiver, a dispatcher on a real ledger, and waiting for what must come true."""
+"""A real receiver, and a dispatcher on a real ledger."""
 
 from __future__ import annotations
 
@@ -22,19 +22,10 @@ from services.notifier.domain.planning import plan
 from services.notifier.settings import NotifierSettings
 from tests.unit.notifier.conflicts import AGENCY
 
-__all__ = ["BOX", "Ledger", "Receiver", "dispatching", "eventually", "has_attempt", "settings"]
+__all__ = ["BOX", "Ledger", "Receiver", "dispatching", "has_attempt", "settings"]
 
 BOX = SecretBox([Fernet.generate_key().decode()])
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
-    """What `condition` returns, once it is true; an AssertionError with the last value after `seconds`."""
-    until = asyncio.get_running_loop().time() + seconds
-    while not (value := await condition()):
-        assert asyncio.get_running_loop().time() < until, f"not within {seconds:g} s: {value!r}"
-        await asyncio.sleep(0.02)
-    return value
 
 
 class Receiver:

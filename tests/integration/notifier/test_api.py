@@ -21,7 +21,8 @@ from services.platform.http.edge import Edge
 from services.platform.kafka.clients import make_broker
 from services.platform.registry import RegistryTable, hash_key, new_key
 from tests.integration.notifier.claiming import claim, finish
-from tests.integration.notifier.support import BOX, Ledger, Receiver, eventually, settings
+from tests.integration.notifier.support import BOX, Ledger, Receiver, settings
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 
 

@@ -14,7 +14,8 @@ from standardwebhooks import Webhook
 from contracts.types.notice import Notice
 from services.notifier.adapters.postgres import subscriptions
 from services.notifier.domain.signature import encode_secret
-from tests.integration.notifier.support import BOX, Ledger, Receiver, dispatching, eventually, has_attempt
+from tests.integration.notifier.support import BOX, Ledger, Receiver, dispatching, has_attempt
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import AGENCY, conflict
 
 

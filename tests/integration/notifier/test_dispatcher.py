@@ -10,7 +10,8 @@ from aiohttp import web
 from contracts.types.conflict import Stage
 from services.notifier.adapters.secrets import SecretBox
 from services.notifier.domain.retry import SCHEDULE_S
-from tests.integration.notifier.support import Ledger, Receiver, dispatching, eventually, has_attempt
+from tests.integration.notifier.support import Ledger, Receiver, dispatching, has_attempt
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import OTHER, conflict
 
 

@@ -9,7 +9,8 @@ import prometheus_client
 from contracts.types.conflict import Stage
 from services.notifier.adapters.gauges import Gauges
 from services.notifier.adapters.postgres import notices
-from tests.integration.notifier.support import Ledger, Receiver, dispatching, eventually
+from tests.integration.notifier.support import Ledger, Receiver, dispatching
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 
 

@@ -11,7 +11,8 @@ import pytest
 from contracts.types.conflict import Stage
 from services.notifier.adapters.postgres import notices, subscriptions, upkeep
 from tests.integration.notifier.claiming import claim, finish
-from tests.integration.notifier.support import Ledger, eventually
+from tests.integration.notifier.support import Ledger
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
 
 LEASE = timedelta(seconds=60)

@@ -13,7 +13,8 @@ import pytest
 import trustme
 from aiosmtpd.smtp import SMTP
 
-from tests.integration.notifier.support import Ledger, Receiver, dispatching, eventually
+from tests.integration.notifier.support import Ledger, Receiver, dispatching
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import conflict
 
 ADDRESS = "desk@agency.example"

@@ -27,8 +27,9 @@ from deploy.devstack.stack import StackInfo
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
 from tests.integration.ingest.support import Topic
-from tests.integration.notifier.support import Ledger, Receiver, eventually
+from tests.integration.notifier.support import Ledger, Receiver
 from tests.support.plain import plain
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import AGENCY, conflict
 
 KEY = new_key()

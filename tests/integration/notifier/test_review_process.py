@@ -26,9 +26,9 @@ from deploy.devstack.supervisor import ephemeral
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
 from tests.integration.ingest.support import Topic
-from tests.integration.notifier.support import eventually
 from tests.support.kafka import fresh_topics
 from tests.support.plain import plain
+from tests.support.waiting import eventually
 from tests.unit.notifier.reviews import review
 
 pytestmark = [

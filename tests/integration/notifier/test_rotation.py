@@ -22,8 +22,9 @@ from services.notifier.domain.signature import encode_secret
 from services.platform.errors import ConfigurationError
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key, new_key
-from tests.integration.notifier.support import Ledger, Receiver, dispatching, eventually
+from tests.integration.notifier.support import Ledger, Receiver, dispatching
 from tests.support.plain import plain
+from tests.support.waiting import eventually
 from tests.unit.notifier.conflicts import AGENCY, conflict
 
 OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))

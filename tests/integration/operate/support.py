@@ -7,7 +7,7 @@ import importlib.util
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,14 @@ from deploy.demo.play import Play
 from deploy.demo.system import System
 from deploy.demo.world.generate import World, generate
 from deploy.demo.world.places import ICE_BOSTON
-from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from tests.support.kafka import fresh_topics
+from tests.support.waiting import wait_for
 
 __all__ = [
     "ROOT",
     "Played",
     "dump",
-    "eventually",
     "pg",
     "playing",
     "query",
@@ -91,7 +90,7 @@ def topic_is_gone(bootstrap_servers: str, topic: str) -> None:
     client = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
         client.delete_topics([topic])
-        assert wait_until(lambda: topic not in client.list_topics(), seconds=30, every_s=0.1)
+        wait_for(lambda: topic not in client.list_topics(), f"{topic} is gone")
     finally:
         client.close()
 
@@ -99,10 +98,6 @@ def topic_is_gone(bootstrap_servers: str, topic: str) -> None:
 def sent(system: System) -> Counter[str]:
     """Webhook id -> how often it has arrived outside."""
     return Counter(arrival.id for arrival in system.arrivals() if arrival.channel == "webhook")
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = 45.0) -> None:
-    assert wait_until(lambda: bool(condition()), seconds=seconds, every_s=0.1), f"{what}: not within {seconds:g} s"
 
 
 def sallyport(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -155,7 +150,7 @@ class Played:
     async def until_told(self, version: int) -> None:
         """Until the webhook of that version of the Hartford conflict has arrived."""
         name = notice_id(self.conflict_id, version, ICE_BOSTON.code)
-        await asyncio.to_thread(eventually, lambda: sent(self.system)[name], f"the notice of version {version}")
+        await asyncio.to_thread(wait_for, lambda: sent(self.system)[name], f"the notice of version {version}")
 
 
 @asynccontextmanager

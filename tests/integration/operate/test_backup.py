@@ -19,7 +19,6 @@ from tests.integration.operate.support import (
     ROOT,
     Played,
     dump,
-    eventually,
     playing,
     query,
     restore,
@@ -28,6 +27,7 @@ from tests.integration.operate.support import (
     topic_is_gone,
 )
 from tests.support.kafka import fresh_topics
+from tests.support.waiting import wait_for
 
 NOTICES = "select distinct on (conflict_id) convert_from(body, 'UTF8') from notices order by conflict_id, version desc"
 REVIEWS = "select convert_from(body, 'UTF8') from reviews"
@@ -65,7 +65,7 @@ async def test_the_ledger_comes_back_from_a_dump_and_nothing_is_left_untold(play
         notices = system.notices(ICE_BOSTON.code)
         return sorted(n["version"] for n in notices if n["conflict_id"] == played.conflict_id)
 
-    eventually(played.play.is_quiet, "the notifier at rest")
+    wait_for(played.play.is_quiet, "the notifier at rest")
     assert of_hartford() == [1, 2]
 
     assert system.notifier.terminate() == 0
@@ -75,8 +75,8 @@ async def test_the_ledger_comes_back_from_a_dump_and_nothing_is_left_untold(play
     moved = sallyport(system, "ledger", "rewind", "--since", dumped_at.isoformat())
     assert moved.returncode == 0, moved.stderr
     _restart(system.notifier)
-    eventually(lambda: of_hartford() == [1, 2, 3], "the release in the ledger")
-    eventually(played.play.is_quiet, "the notifier at rest")
+    wait_for(lambda: of_hartford() == [1, 2, 3], "the release in the ledger")
+    wait_for(played.play.is_quiet, "the notifier at rest")
 
     # Under the id that it had before, so that the agency knows it; and of what was in the dump, nothing is sent again.
     release = notice_id(played.conflict_id, 3, ICE_BOSTON.code)
@@ -103,7 +103,7 @@ async def test_the_matchers_state_is_built_anew_and_versions_go_on(played: Playe
     _restart(system.matcher)
     await played.send(3)
     await played.until_told(3)
-    eventually(played.play.is_quiet, "everything at rest")
+    wait_for(played.play.is_quiet, "everything at rest")
 
     # Of all that was judged again nothing is told again: the release is the only new version of any conflict.
     new = played.conflicts[len(versions) :]
@@ -133,7 +133,7 @@ async def test_all_of_kafka_is_lost_and_the_ledger_lives(played: Played, tmp_pat
         _restart(service)
     await played.send(3)
     await played.until_told(3)
-    eventually(played.play.is_quiet, "everything at rest")
+    wait_for(played.play.is_quiet, "everything at rest")
 
     # A notice leaves out why a conflict was closed, so that is said once more; of all else nothing is.
     again = [a for a in system.arrivals() if a.id in sent(system) - webhooks and a.channel == "webhook"]

@@ -22,7 +22,8 @@ from services.notifier.adapters.postgres.access import database_of
 from services.notifier.adapters.postgres.pool import revision_problem
 from services.notifier.adapters.postgres.schema import head, migrate
 from services.notifier.settings import NotifierSettings
-from tests.integration.operate.support import ROOT, eventually, playing, sallyport, sent
+from tests.integration.operate.support import ROOT, playing, sallyport, sent
+from tests.support.waiting import wait_for
 
 OLD = os.environ.get("SALLYPORT_OLD_CHECKOUT", "")
 # An older version has to be checked out beside this one: whoever releases does so (docs/operate/upgrade.md).
@@ -70,7 +71,7 @@ async def test_an_upgrade_and_back_loses_nothing_and_tells_nothing_twice(
 
         for service in (system.notifier, system.matcher, system.ingest):
             await asyncio.to_thread(replace, service, str(ROOT))
-        eventually(played.play.is_quiet, "the new version at rest")
+        wait_for(played.play.is_quiet, "the new version at rest")
         assert len(sent(system) - before) == 1  # nothing but version 3
         await played.send(4)
         await played.until_told(4)
@@ -80,7 +81,7 @@ async def test_an_upgrade_and_back_loses_nothing_and_tells_nothing_twice(
         await _let_it_back(database_url)
         for service in (system.ingest, system.matcher, system.notifier):
             await asyncio.to_thread(replace, service, OLD)
-        eventually(played.play.is_quiet, "the old version at rest")
+        wait_for(played.play.is_quiet, "the old version at rest")
         assert len(played.conflicts) == versions
         verdict = await played.play.settle(30)
         assert (verdict.missing, verdict.extra) == ([], [])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -14,21 +11,7 @@ from faststream.kafka import KafkaBroker
 from services.platform.kafka.clients import make_broker, make_producer
 from services.platform.settings import PlatformSettings
 from tests.support.plain import plain
-
-Condition = Callable[[], bool | Awaitable[bool]]
-
-
-async def eventually(condition: Condition, *, within_s: float = 20.0, what: str = "") -> None:
-    """Return as soon as the condition holds; fail if it does not within the deadline."""
-    until = time.monotonic() + within_s
-    while True:
-        held = condition()
-        if inspect.isawaitable(held):
-            held = await held
-        if held:
-            return
-        assert time.monotonic() < until, f"not within {within_s} s: {what or inspect.getsource(condition).strip()}"
-        await asyncio.sleep(0.02)
+from tests.support.waiting import eventually
 
 
 def settings_for(bootstrap_servers: str, **more: object) -> PlatformSettings:

@@ -14,7 +14,8 @@ from kafka import KafkaProducer
 from deploy.devstack.stack import StackInfo
 from services.platform.kafka.batches import Records, subscribe
 from services.platform.settings import PlatformSettings
-from tests.integration.platform.support import create_topic, eventually, produce, settings_for, started
+from tests.integration.platform.support import create_topic, produce, settings_for, started
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from deploy.devstack.supervisor import ephemeral
 from services.platform.kafka.batches import Records, in_hand, subscribe
 from services.platform.kafka.progress import ConsumerProgress
 from services.platform.settings import PlatformSettings
-from tests.integration.platform.support import create_topic, eventually, produce, settings_for, started
+from tests.integration.platform.support import create_topic, produce, settings_for, started
+from tests.support.waiting import eventually
 
 STALL_S = 0.6
 

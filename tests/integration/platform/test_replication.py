@@ -20,7 +20,8 @@ from deploy.devstack.processes import ServerProcess, choose_port
 from deploy.devstack.stack import checkout_root
 from services.platform.kafka.clients import make_producer
 from services.platform.kafka.replication import Replication
-from tests.integration.platform.support import eventually, settings_for
+from tests.integration.platform.support import settings_for
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 BROKERS = 3

@@ -15,7 +15,8 @@ from faststream import AckPolicy
 from deploy.devstack.stack import StackInfo
 from services.platform.kafka.clients import make_broker, make_consumer
 from services.platform.settings import PlatformSettings
-from tests.integration.platform.support import create_topic, eventually, produce, settings_for
+from tests.integration.platform.support import create_topic, produce, settings_for
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

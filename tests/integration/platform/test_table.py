@@ -16,7 +16,8 @@ from services.platform.kafka.table import WholeTopic
 from services.platform.operator import registry as operator
 from services.platform.registry import RegistryTable, hash_key
 from services.platform.settings import PlatformSettings
-from tests.integration.platform.support import create_topic, eventually, produce, settings_for, started
+from tests.integration.platform.support import create_topic, produce, settings_for, started
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 from contracts.catalog import load_access, load_topics
 from contracts.types.registry import Source
 from deploy.demo.processes import ProcessGroup, ServiceProcess
+from deploy.devstack.processes import wait_until
 from services.notifier.adapters.postgres.access import database_of
 from services.notifier.adapters.postgres.schema import migrate
 from services.notifier.settings import NotifierSettings
@@ -23,9 +24,10 @@ from services.platform.kafka.acls import Binding, bindings_of
 from services.platform.operator.registry import publish
 from services.platform.registry import hash_key
 from tests.integration.ingest.support import JAIL, JAIL_KEY, RECORDS, bearer, booked
-from tests.support.locked import Locked, eventually
+from tests.support.locked import Locked
+from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture
@@ -48,17 +50,16 @@ def wrong(service: ServiceProcess) -> dict[str, str]:
     return found
 
 
-def says(service: ServiceProcess, *parts: str, check: str = "kafka", within_s: float = 40) -> None:
-    eventually(
+def says(service: ServiceProcess, *parts: str, check: str = "kafka") -> None:
+    wait_for(
         lambda: all(part in wrong(service).get(check, "") for part in parts),
-        within_s,
         lambda: f"{check} says {parts}: {wrong(service)}\n{service.log_text()[-4000:]}",
     )
     assert service.get("/livez")[0] == 200, "a restart would not help"
 
 
-def ready(service: ServiceProcess, within_s: float = 60) -> None:
-    eventually(lambda: not wrong(service), within_s, lambda: f"{wrong(service)}\n{service.log_text()[-4000:]}")
+def ready(service: ServiceProcess) -> None:
+    wait_for(lambda: not wrong(service), lambda: f"{wrong(service)}\n{service.log_text()[-4000:]}")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_an_acl_that_is_granted_later_and_taken_away_again(provisioned: Locked, 
         service = group.service("ingest", provisioned.environ("sallyport-ingest"))
         service.start()
         says(service, "kafka_not_authorised: WRITE of topic custody.events.v1")
-        assert "detainers" not in wrong(service)["kafka"]
+        assert "detainers" not in wrong(service).get("kafka", "")
         provisioned.grant(every)
         ready(service)
         provisioned.grant(every - {lacking})
@@ -124,7 +125,7 @@ def post(service: ServiceProcess, key: str, booking: str, source: str = "test-ja
         method="POST",
     )
     try:
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except HTTPError as error:
         return error.code
@@ -143,19 +144,25 @@ def test_what_may_not_be_written_is_answered_503_and_what_may_not_be_read_is_rea
     who = "User:sallyport-ingest"
     try:
         provisioned.grant(every - {Binding(who, "topic", "custody.events.v1", "WRITE")})
-        eventually(lambda: post(service, JAIL_KEY, "B-2") == 503, 30, lambda: "it is still taken")
+        wait_for(lambda: post(service, JAIL_KEY, "B-2") == 503, "it is refused")
         provisioned.grant(every)
-        eventually(lambda: post(service, JAIL_KEY, "B-2") == 202, 60, lambda: "it is not taken again")
+        wait_for(lambda: post(service, JAIL_KEY, "B-2") == 202, "it is taken again")
 
         provisioned.grant(every - {Binding(who, "topic", "registry.v1", "READ")})
         says(service, "kafka_not_authorised: READ of topic registry.v1")
-        asyncio.run(publish(operator, [Source(id="late", key_sha256=[hash_key("sallyport_late")], facilities=[JAIL])]))
-        assert post(service, "sallyport_late", "B-3", "late") == 401
+
+        def unread(name: str) -> bool:
+            """Published, and not known within what a fetch takes."""
+            source = Source(id=name, key_sha256=[hash_key(f"sallyport_{name}")], facilities=[JAIL])
+            asyncio.run(publish(operator, [source]))
+            return not wait_until(lambda: post(service, f"sallyport_{name}", "B-3", name) != 401, seconds=2)
+
+        # A fetch that was under way when the door was shut may bring one more.
+        late = next((name for name in ("late", "later") if unread(name)), None)
+        assert late is not None, "it goes on reading"
     finally:
         provisioned.grant(every)
-    eventually(
-        lambda: post(service, "sallyport_late", "B-3", "late") == 202, 60, lambda: "the registry is not read again"
-    )
+    wait_for(lambda: post(service, f"sallyport_{late}", "B-3", late) == 202, "the registry is read again")
     ready(service)
     assert service.is_running, "all in one process"
 
@@ -172,7 +179,7 @@ def test_a_group_that_is_taken_away_ends_the_process_which_then_waits_for_it(
     ready(service)
     provisioned.grant(every - {lacking})
     try:
-        assert service.wait_exit(60) == 1
+        assert service.wait_exit(120) == 1
         assert "KafkaNotAuthorised" in service.log_text()
         service.start()
         says(service, "READ of group sallyport-matcher")

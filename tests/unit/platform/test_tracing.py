@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -18,6 +18,7 @@ from services.platform.errors import ConfigurationError
 from services.platform.metrics import SPANS
 from services.platform.tracing import Kind, UnknownAttribute
 from services.platform.tracing_otlp import OtlpRecorder, SpanQueue, traces_url
+from tests.support.waiting import wait_for
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SENT = f"00-{TRACE}-b9c7c989f97918e1-01"
@@ -70,15 +71,6 @@ def all_of(kept: Kept) -> list[ReadableSpan]:
 
 def counted(outcome: str) -> float:
     return float(SPANS.labels(outcome)._value.get())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Spans go out in a thread; it is waited for, and not for long."""
-    tick, end = threading.Event(), 200
-    while not condition():
-        end -= 1
-        assert end, "not within ten seconds"
-        tick.wait(0.05)
 
 
 # -- with no endpoint --------------------------------------------------------------------------------------------------
@@ -200,10 +192,10 @@ def test_spans_are_dropped_and_counted_while_the_receiver_is_away_and_sent_again
     dropped, sent = counted("dropped"), counted("sent")
     kept.away = True
     tracing.begin("deliver webhook", Kind.CLIENT, None).end()
-    until(lambda: counted("dropped") == dropped + 1)
+    wait_for(lambda: counted("dropped") == dropped + 1, "it is counted as dropped")
     kept.away = False
     tracing.begin("deliver webhook", Kind.CLIENT, None).end()
-    until(lambda: counted("sent") == sent + 1)
+    wait_for(lambda: counted("sent") == sent + 1, "it is counted as sent")
     assert len(all_of(kept)) == 1
 
 
@@ -213,7 +205,7 @@ def test_the_queue_has_an_end_and_whoever_is_traced_does_not_wait(kept: Kept) ->
     queue = SpanQueue(exporter, room=10, interval_s=0.01)
     dropped = counted("dropped")
     tracing.begin("deliver webhook", Kind.CLIENT, None).end()
-    until(lambda: bool(kept.spans))
+    wait_for(lambda: kept.spans, "a span goes out")
     (span,) = kept.spans
     queue.on_end(span)
     assert exporter.exporting.wait(10), "one is on its way, and does not come back"
@@ -255,7 +247,7 @@ def test_the_end_waits_for_the_receiver_as_long_as_it_is_told(kept: Kept) -> Non
     exporter.hold.clear()
     queue = SpanQueue(exporter, interval_s=0.01)
     tracing.begin("deliver webhook", Kind.CLIENT, None).end()
-    until(lambda: bool(kept.spans))
+    wait_for(lambda: kept.spans, "a span goes out")
     queue.on_end(kept.spans[0])
     assert exporter.exporting.wait(10)
     queue.close(0.2)  # the exporter is told to give up, and does
