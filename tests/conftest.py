@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import secrets
 
+import hypothesis
 import pytest
+
+# How long an example takes is no property of what is tested: on a machine that is busy, it would fail now and then.
+_SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("sallyport", deadline=None, suppress_health_check=_SLOW)
+hypothesis.settings.load_profile("sallyport")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from deploy.demo.system import System
 from deploy.demo.world.generate import generate
 from deploy.devstack.stack import StackInfo
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 KILLS_EACH = 2
 
 
@@ -28,7 +28,7 @@ async def test_nothing_lost_and_nothing_said_twice(topics: StackInfo, database_u
     ):
         play = Play(system, observer, sender_deadline_s=90)
         troubles = kills(system.services, KILLS_EACH, random.Random(41))
-        chaos = await play_in_trouble(play, world, troubles, per_second=100, settle_s=120)
+        chaos = await play_in_trouble(play, world, troubles, per_second=100, settle_s=240)
         assert [service.starts for service in system.services] == [KILLS_EACH + 1] * 3
         assert (chaos.verdict.missing, chaos.verdict.extra) == ([], [])
         assert chaos.unrecorded == []

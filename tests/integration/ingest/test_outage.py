@@ -37,9 +37,11 @@ from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.skipif("KAFKA_BOOTSTRAP_SERVERS" in os.environ, reason="needs a Kafka that it may stop"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(400),
 ]
 NAME = f"test-outage-{os.getpid()}"
+TIMEOUT_S = 5
+"""Seconds that ingest waits for the broker: a request that waits for nobody takes less, on a busy machine too."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,9 @@ def broker() -> Iterator[StackInfo]:
 
 @pytest.fixture
 def ingest(broker: StackInfo, tmp_path: Path) -> Iterator[ServiceProcess]:
-    with ingest_on(broker.kafka_bootstrap_servers, tmp_path, SALLYPORT_KAFKA_REQUEST_TIMEOUT_MS="2000") as process:
+    with ingest_on(
+        broker.kafka_bootstrap_servers, tmp_path, SALLYPORT_KAFKA_REQUEST_TIMEOUT_MS=str(1000 * TIMEOUT_S)
+    ) as process:
         yield process
 
 
@@ -95,11 +99,11 @@ async def test_a_broker_that_hangs(http: aiohttp.ClientSession, ingest: ServiceP
     try:
         status, answer, took = await post(http, ingest.url, "/v1/events", batch, as_batch)
         assert (status, answer["code"]) == (503, "broker_unavailable")
-        assert took < 5
+        assert took < 6 * TIMEOUT_S
         assert {r["status"] for r in answer["results"]} <= {"unknown", "not_taken"}
         # Now that it is known, nobody waits, and nothing more is handed over.
-        async with asyncio.timeout(10):
-            while (await post(http, ingest.url, "/v1/events", booked("H-x"), bearer(JAIL_KEY)))[2] > 0.2:
+        async with asyncio.timeout(60):
+            while (await post(http, ingest.url, "/v1/events", booked("H-x"), bearer(JAIL_KEY)))[2] > TIMEOUT_S / 2:
                 pass
         for path, body, headers in (
             ("/v1/detainers", lodge("H-1"), bearer(AGENCY_KEY, "application/json")),
@@ -108,7 +112,7 @@ async def test_a_broker_that_hangs(http: aiohttp.ClientSession, ingest: ServiceP
         ):
             status, answer, took = await post(http, ingest.url, path, body, headers)
             assert (status, answer["code"]) == (503, "broker_unavailable")
-            assert took < 1
+            assert took < TIMEOUT_S / 2
         ready, why = ingest.get("/readyz")
         assert ready == 503 and "producer" in why
         assert ingest.get("/livez")[0] == 200  # a restart would not help
@@ -174,6 +178,6 @@ async def test_sigterm_while_the_broker_is_away_ends_within_the_deadline(ingest:
             ingest.ask_to_end()
             answered, _, _ = await waiting
         assert answered == 503  # answered, not cut off
-        assert ingest.wait_exit(25) == 0
+        assert ingest.wait_exit(60) == 0
     finally:
         os.kill(pid, signal.SIGCONT)

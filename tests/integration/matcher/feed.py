@@ -22,7 +22,7 @@ from tests.integration.matcher.predict import Arrival
 __all__ = ["Feed", "send_detainers", "send_places"]
 
 _CONNECTIONS = 4
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
 
 
 async def send_detainers(bootstrap: str, detainers: Iterable[Detainer]) -> None:

@@ -21,7 +21,7 @@ def committed(bootstrap: str, topic: str = "conflicts.v1") -> list[bytes]:
     )
     try:
         got: list[bytes] = []
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         partitions: set[object] = set()
         while not partitions and time.monotonic() < until:
             reader.poll(timeout_ms=100)

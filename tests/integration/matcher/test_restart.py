@@ -29,6 +29,7 @@ from deploy.devstack.stack import StackInfo
 from tests.integration.matcher.reading import committed
 from tests.support.kafka import fresh_topics
 
+pytestmark = pytest.mark.timeout(400)
 FACILITY, AGENCY = "CTHRTFD00", "MAICE0001"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PEOPLE = 300
@@ -156,7 +157,7 @@ def assert_settles(bootstrap: str) -> None:
     def settled() -> bool:
         return finals([msgspec.json.decode(v, type=Conflict) for v in committed(bootstrap)]) == EXPECTED
 
-    assert wait_until(settled, seconds=60, every_s=0.5), finals(
+    assert wait_until(settled, seconds=120, every_s=0.5), finals(
         [msgspec.json.decode(v, type=Conflict) for v in committed(bootstrap)]
     )
     assert committed(bootstrap, "reviews.v1") == [], "no two of these people are alike"
@@ -217,5 +218,5 @@ async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(
     def rejected() -> list[bytes]:
         return sorted(msgspec.json.decode(v, type=Reject).raw for v in committed(bootstrap, "rejects.v1"))
 
-    assert wait_until(lambda: rejected() == sorted([*garbage, garbage[0]]), seconds=30, every_s=0.5), rejected()
+    assert wait_until(lambda: rejected() == sorted([*garbage, garbage[0]]), seconds=60, every_s=0.5), rejected()
     assert matcher.terminate() == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -88,11 +87,9 @@ async def test_an_endless_body_is_read_to_the_limit_and_no_further(ledger: Ledge
             written += 65536
 
     receiver.answers["/endless"] = flood
-    async with dispatching(ledger, webhook_deadline_s=10, response_limit_bytes=1000):
-        begin = time.monotonic()
+    async with dispatching(ledger, response_limit_bytes=1000):
         await ledger.tell(conflict())
         await eventually(ledger.settled)
-        assert time.monotonic() - begin < 5
     assert await ledger.attempts() == [(1, "delivered", 200, None)]
     assert written < 32 * 1024 * 1024  # what the sockets' buffers hold
 

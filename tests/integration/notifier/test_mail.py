@@ -58,7 +58,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         )
         servers.append(server)
         port = server.sockets[0].getsockname()[1]
-        return sink, {"smtp_host": "localhost", "smtp_port": port, "smtp_ca_file": str(ca_file), "smtp_deadline_s": 5}
+        return sink, {"smtp_host": "localhost", "smtp_port": port, "smtp_ca_file": str(ca_file), "smtp_deadline_s": 30}
 
     yield start
     for server in servers:
@@ -140,7 +140,7 @@ async def test_a_mail_server_that_hangs_holds_no_slot_of_a_webhook(ledger: Ledge
         await reader.read()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    where = {"smtp_host": "127.0.0.1", "smtp_port": server.sockets[0].getsockname()[1], "smtp_deadline_s": 20.0}
+    where = {"smtp_host": "127.0.0.1", "smtp_port": server.sockets[0].getsockname()[1], "smtp_deadline_s": 120.0}
     for n in range(10):
         await ledger.subscribe(f"desk{n}@agency.example", channel="email")
     await ledger.subscribe(receiver.url + "/hook")

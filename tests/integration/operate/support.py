@@ -75,13 +75,13 @@ def restore(url: str, file: Path) -> None:
 
 def query(url: str, sql: str) -> bytes:
     """`psql -At -c SQL`: a row a line."""
-    done = subprocess.run([pg("psql"), "-At", "-c", sql, url], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([pg("psql"), "-At", "-c", sql, url], capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -168,7 +168,7 @@ async def playing(stack: StackInfo, directory: Path, settings: dict[str, str] | 
         await played.until_told(1)  # judged together with the next step, the two would be one version
         await played.send(2)
         await played.until_told(2)
-        verdict = await play.settle(60)
+        verdict = await play.settle(120)
         # The Hartford case is expected by nobody yet, since it has not come to its end.
         assert (verdict.missing, verdict.extra) == ([], [f"conflict of nobody expected: {expected.conflict_id}"])
         play.expected.append(expected)

@@ -31,7 +31,7 @@ from tests.support.waiting import wait_for
 
 NOTICES = "select distinct on (conflict_id) convert_from(body, 'UTF8') from notices order by conflict_id, version desc"
 REVIEWS = "select convert_from(body, 'UTF8') from reviews"
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 
 @pytest.fixture
@@ -104,6 +104,8 @@ async def test_the_matchers_state_is_built_anew_and_versions_go_on(played: Playe
     await played.send(3)
     await played.until_told(3)
     wait_for(played.play.is_quiet, "everything at rest")
+
+    wait_for(lambda: len(played.conflicts) > len(versions), "the reader of conflicts.v1 has it too")
 
     # Of all that was judged again nothing is told again: the release is the only new version of any conflict.
     new = played.conflicts[len(versions) :]

@@ -54,7 +54,7 @@ async def _let_it_back(database_url: str) -> None:
 
 
 @needs_an_older_checkout
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_an_upgrade_and_back_loses_nothing_and_tells_nothing_twice(
     stack: StackInfo, database_url: str, tmp_path: Path
 ) -> None:
@@ -83,7 +83,7 @@ async def test_an_upgrade_and_back_loses_nothing_and_tells_nothing_twice(
             await asyncio.to_thread(replace, service, OLD)
         wait_for(played.play.is_quiet, "the old version at rest")
         assert len(played.conflicts) == versions
-        verdict = await played.play.settle(30)
+        verdict = await played.play.settle(90)
         assert (verdict.missing, verdict.extra) == ([], [])
         assert [stage for _, stage in played.told()][-1] is Stage.CLOSED
 

@@ -211,7 +211,7 @@ def test_of_two_operators_at_the_same_time_one_decides(operator: Operator, monke
         monkeypatch.setattr(breaker, "read_to_end", read_to_end)
         other = threading.Thread(target=breaker.discard, args=(JAIL,), kwargs={"by": "op.second", "reason": "never"})
         other.start()
-        await asyncio.to_thread(other.join, 30)
+        await asyncio.to_thread(other.join, 60)
         assert not other.is_alive()
         return found
 

@@ -145,8 +145,9 @@ async def test_a_record_that_the_client_cannot_read_is_fatal_and_is_met_again(
             await eventually(lambda reader=reader: bool(reader.errors))  # type: ignore[misc]
             assert [type(error) for error in reader.errors] == [UnicodeDecodeError]
             assert b"after" not in reader.values()
-            assert all(task.done() for task in reader.subscriber.tasks), (
-                "the loop turns on the record that it cannot read"
+            await eventually(
+                lambda reader=reader: all(task.done() for task in reader.subscriber.tasks),  # type: ignore[misc]
+                what="the loop turns on the record that it cannot read",
             )
 
 

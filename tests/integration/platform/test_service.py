@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.platform import runner_probe
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 Ended = tuple[int, list[str], list[dict[str, Any]]]
 
 
@@ -96,7 +96,7 @@ def test_a_drain_that_hangs_is_cut_off_with_1() -> None:
         took = time.monotonic() - asked
     assert (status, printed) == (1, ["stopping"])
     assert logged[-1]["event"] == "drain_deadline_passed"
-    assert took < 10  # the deadline of 0.5 s, and 5 s in which the service may still close
+    assert took < 20  # the deadline of 0.5 s, and 5 s in which the service may still close
 
 
 def test_a_drain_that_fails_ends_with_1_and_without_the_text_of_the_error() -> None:

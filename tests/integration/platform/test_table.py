@@ -44,7 +44,7 @@ class Table:
 async def test_an_empty_topic_is_caught_up_with_at_once(settings: PlatformSettings, suffix: str) -> None:
     table = Table(await create_topic(settings, f"table.{suffix}", partitions=3))
     async with started(settings, table.compose):
-        await asyncio.wait_for(table.whole.caught_up(), 20)
+        await asyncio.wait_for(table.whole.caught_up(), 60)
     assert table.values == []
 
 
@@ -63,7 +63,7 @@ async def test_caught_up_waits_until_the_last_batch_has_been_applied(settings: P
             if waits == 5:
                 table.gate.set()
 
-        await asyncio.wait_for(table.whole.caught_up(on_wait), 20)
+        await asyncio.wait_for(table.whole.caught_up(on_wait), 60)
         assert len(table.values) == 4
     assert waits >= 5
 
@@ -88,7 +88,7 @@ async def test_a_topic_that_ends_in_the_markers_of_a_transaction(
             await producer.abort_transaction()
     await producer.stop()
     async with started(settings, table.compose):
-        await asyncio.wait_for(table.whole.caught_up(), 20)
+        await asyncio.wait_for(table.whole.caught_up(), 60)
         assert table.values == [b"committed"] + ([b"last"] * 2 if end == "commit" else [])
         assert (await table.whole.positions())[0] == 6
     assert table.errors == []
@@ -105,7 +105,7 @@ async def test_a_transaction_that_is_open_holds_nobody_up_and_shows_once_it_is_c
     await producer.send_and_wait(table.topic, key=b"k", value=b"open", partition=0)
     try:
         async with started(settings, table.compose):
-            await asyncio.wait_for(table.whole.caught_up(), 20)
+            await asyncio.wait_for(table.whole.caught_up(), 60)
             assert table.values == [b"before"]
             await producer.commit_transaction()
             await eventually(lambda: table.values == [b"before", b"open"])
@@ -154,7 +154,7 @@ async def test_the_registry_follows_its_topic(
     assert table.check() is not None
     await broker.start()
     try:
-        await asyncio.wait_for(table.restore(), 20)
+        await asyncio.wait_for(table.restore(), 60)
         assert table.check() is None
         assert table.registry.agencies == {"CTICE0099": agency}
         assert table.registry.authenticate("Bearer one").id == "jms"

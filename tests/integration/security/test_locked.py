@@ -32,7 +32,7 @@ from services.platform.operator.reading import read_to_end
 from services.platform.settings import PlatformSettings
 from tests.support.locked import Locked
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 SERVICES = ("ingest", "matcher", "notifier", "operator")
 
 
@@ -50,7 +50,7 @@ async def test_an_event_goes_the_whole_way_with_the_derived_acls_only(provisione
         assert stages == [Stage.IN_CUSTODY, Stage.RELEASE_SCHEDULED, Stage.RELEASED, Stage.CLOSED]
         assert all(one.after_ms is not None for one in told if one.step.stage is not None)
         for service in system.services:
-            assert service.get("/readyz")[0] == 200
+            service.wait_ready()
             assert all(
                 provisioned.locks.passwords[user] not in service.log_text() for user in provisioned.locks.passwords
             )
@@ -118,7 +118,7 @@ async def test_nobody_reads_what_is_not_meant_for_it(provisioned: Locked, user: 
     # To who may describe a topic, as the operator may, an empty one has nothing to refuse.
     assert await write(provisioned.settings(ADMIN), topic) is None
     with pytest.raises(KafkaNotAuthorised, match=topic):
-        await asyncio.wait_for(read_to_end(provisioned.settings(user), topic), 30)
+        await asyncio.wait_for(read_to_end(provisioned.settings(user), topic), 60)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_nobody_fences_another(provisioned: Locked, user: str, name: str) 
     settings = provisioned.settings(user)
     producer = make_producer(settings, transactional_id=name)
     try:
-        await asyncio.wait_for(producer.start(), 20)
+        await asyncio.wait_for(producer.start(), 60)
     except Exception as error:  # whatever aiokafka makes of it: ours is what counts
         assert isinstance(await explained(settings, error, name), KafkaNotAuthorised)
     else:
@@ -161,7 +161,7 @@ async def test_who_comes_with_the_wrong_key_is_told_why(locked: Locked, changes:
     if "kafka_bootstrap_servers" in given:
         given["kafka_bootstrap_servers"] += locked.info.kafka_bootstrap_servers.removeprefix(HOST)
     with pytest.raises(BrokerUnavailable) as found:
-        await asyncio.wait_for(knock(locked.settings("sallyport-ingest", **given)), 20)
+        await asyncio.wait_for(knock(locked.settings("sallyport-ingest", **given)), 60)
     assert found.value.code == code
 
 
@@ -170,13 +170,13 @@ async def test_plain_text_is_refused_on_both_sides(locked: Locked, tmp_path: Pat
         await knock(locked.settings("sallyport-ingest", kafka_username=""))
     plain = locked.settings("sallyport-ingest", kafka_username="", allow_plaintext=True, kafka_request_timeout_ms=2000)
     with pytest.raises(BrokerUnavailable):
-        await asyncio.wait_for(knock(plain), 20)
+        await asyncio.wait_for(knock(plain), 60)
     with ProcessGroup(tmp_path) as group, pytest.raises(NotReady, match=r"configuration.*SALLYPORT_KAFKA_USERNAME"):
         group.run(["ingest"], {"KAFKA_BOOTSTRAP_SERVERS": locked.info.kafka_bootstrap_servers})
 
 
 async def connect(database: Database) -> Any:
-    connection = await asyncpg.connect(database.url, timeout=10, **database.options())
+    connection = await asyncpg.connect(database.url, timeout=60, **database.options())
     try:
         return await connection.fetchval("select 1")
     finally:
