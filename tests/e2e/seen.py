@@ -39,6 +39,7 @@ class ContainerReader:
 
     def __enter__(self) -> Self:
         compose = self._cluster.compose
+        self._remove()  # of a run that was killed
         with self._lines.open("wb") as lines, self._complaints.open("wb") as complaints:
             self._process = subprocess.Popen(
                 [*compose.command, "run", "--rm", "--no-TTY", f"--name={_NAME}", "reader"],
@@ -47,19 +48,31 @@ class ContainerReader:
                 stderr=complaints,
                 env=compose.environ,
             )
-        if not wait_until(lambda: self._lines.read_bytes().startswith(b"ready\n") or bool(self.failed), seconds=90):
-            raise AssertionError(f"the reader does not read: {read_tail(self._complaints)}")
-        if self.failed is not None:
-            raise self.failed
+        try:
+            if not wait_until(
+                lambda: self._lines.read_bytes().startswith(b"ready\n") or bool(self.failed), seconds=180
+            ):
+                raise AssertionError(f"the reader does not read: {read_tail(self._complaints)}")
+            if self.failed is not None:
+                raise self.failed
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._remove()
         if self._process is not None:
-            # By its name: what only watches it, and is ended, leaves it behind.
-            self._cluster.engine.run("rm", "--force", _NAME, check=False)
-            self._process.wait(30)
+            self._process.wait(60)
+
+    def _remove(self) -> None:
+        """By its name: what only watches it, and is ended, leaves it behind."""
+        self._cluster.engine.run("rm", "--force", _NAME, check=False)
 
     @property
     def failed(self) -> BaseException | None:
