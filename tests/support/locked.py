@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from deploy.demo.processes import ProcessGroup
 from deploy.devstack.locks import ADMIN, Locks
 from deploy.devstack.stack import StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
@@ -74,8 +75,6 @@ def locked() -> Iterator[Locked]:
 @pytest.fixture(scope="module")
 def provisioned(locked: Locked) -> Locked:
     """With the topics and the ACLs of contracts/topics.yaml, applied by the command that an operator uses."""
-    from deploy.demo.processes import ProcessGroup
-
     directory = checkout_root() / ".dev" / f"locked-{os.getpid()}" / "apply"
     with ProcessGroup(directory) as group:
         group.run(["topics", "apply", "--acls"], locked.environ(ADMIN))

@@ -56,7 +56,6 @@ class _Server:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        ThreadingHTTPServer.daemon_threads = True
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

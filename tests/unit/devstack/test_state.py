@@ -21,9 +21,9 @@ from deploy.devstack.state import StackState, locked
 
 @pytest.fixture
 def sleeper(suffix: str) -> Iterator[ServerProcess]:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", suffix])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", suffix])
     sleeper = ServerProcess(child.pid, psutil.Process(child.pid).create_time(), suffix)
-    assert wait_until(lambda: sleeper.is_running, seconds=10)  # the kernel may still be loading it
+    assert wait_until(lambda: sleeper.is_running, seconds=60)  # the kernel may still be loading it
     yield sleeper
     child.kill()
     child.wait()
@@ -46,7 +46,7 @@ def test_no_state_and_a_spoilt_one_are_a_fresh_one(tmp_path: Path) -> None:
 def test_a_process_is_recognised_and_stopped(sleeper: ServerProcess) -> None:
     assert sleeper.is_running
     assert processes_with(sleeper.marker) == [sleeper]
-    sleeper.stop([(signal.SIGTERM, 10)])
+    sleeper.stop([(signal.SIGTERM, 60)])
     assert not sleeper.is_running
 
 

@@ -44,7 +44,7 @@ class Group:
     async def joins_again(self) -> bool:
         """Whether the consumer gets to join, or is held back for good."""
         task = asyncio.create_task(self.membership.before_joining())
-        done, _ = await asyncio.wait({task}, timeout=2 if not self.errors else 0.1)
+        done, _ = await asyncio.wait({task}, timeout=30 if not self.errors else 0.1)
         task.cancel()
         return bool(done)
 

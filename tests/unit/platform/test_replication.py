@@ -48,19 +48,19 @@ async def test_a_service_counts_the_partitions_of_its_own_topics() -> None:
     watching = asyncio.create_task(Replication("notifier", lambda: client, look_s=0.01).run())
     try:
         for _ in range(2):  # at the second look, the first is over
-            await asyncio.wait_for(client.updates.get(), 5)
+            await asyncio.wait_for(client.updates.get(), 30)
         assert (lacking("conflicts.v1"), lacking("notices.v1")) == (2, 0)
         assert client.topics == {t.name for t in load_topics().values() if "notifier" in (*t.writers, *t.readers)}
 
         client.away = True
         client.isr["conflicts.v1"] = [[1, 2, 3]] * 3
         for _ in range(2):
-            await asyncio.wait_for(client.updates.get(), 5)
+            await asyncio.wait_for(client.updates.get(), 30)
         assert lacking("conflicts.v1") == 2, "brokers that are away are no finding"
 
         client.away = False
         for _ in range(3):
-            await asyncio.wait_for(client.updates.get(), 5)
+            await asyncio.wait_for(client.updates.get(), 30)
         assert lacking("conflicts.v1") == 0
     finally:
         watching.cancel()
