@@ -55,10 +55,13 @@ def own_stack() -> Iterator[tuple[str, StackInfo]]:
 
 
 def restart_broker(name: str, number: signal.Signals) -> None:
-    """End the stack's Kafka by this signal, and start it again on its port, with its data."""
+    """End the stack's Kafka by this signal, and start it again on its port, with its data.
+
+    One that does not end in time is killed, as by the stack's own `down`: what is tested is us.
+    """
     stack = DevStack(checkout_root(), name, environ={"PATH": os.environ.get("PATH", os.defpath)})
     (broker,) = processes_with(KafkaNode.marker(stack.directory / "logs"))
-    broker.stop([(number, 30.0)])
+    broker.stop([(number, 30.0), (signal.SIGKILL, 30.0)])
     assert not broker.is_running
     stack.up(owner=stack.owner)
 
