@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from contracts.ids import episode_id
 from services.ingest.adapters.records import event_record, reject_records
@@ -168,9 +168,13 @@ async def _commit(producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> N
             partition = partition_of(record.key, len(await producer.partitions_for(record.topic)))
         by_partition.setdefault((record.topic, partition), []).append(record)
     await producer.begin_transaction()
-    await asyncio.gather(
-        *(_send(producer, topic, partition, bound) for (topic, partition), bound in by_partition.items())
+    outcomes = await asyncio.gather(
+        *(_send(producer, topic, partition, bound) for (topic, partition), bound in by_partition.items()),
+        return_exceptions=True,
     )
+    if errors := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
+        # Who goes on sending when the transaction has failed is told that it is not in one; another is told why.
+        raise next((e for e in errors if not isinstance(e, IllegalOperation)), KafkaError(str(errors[0])))
     await producer.commit_transaction()
 
 

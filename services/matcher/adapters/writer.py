@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from services.matcher.adapters.changelog import STATE_TOPIC
@@ -110,14 +110,20 @@ class PartitionWriter:
     async def _publish(self, records: Sequence[OutRecord]) -> int:
         producer = self._producer
         await producer.begin_transaction()
-        acknowledged: list[asyncio.Future[RecordMetadata]] = [
-            await producer.send(r.topic, key=r.key, value=r.value, headers=r.headers, partition=r.partition)
-            for r in records
-        ]
+        acknowledged: list[asyncio.Future[RecordMetadata]] = []
+        errors: list[BaseException] = []
+        try:
+            for r in records:
+                sent = await producer.send(r.topic, key=r.key, value=r.value, headers=r.headers, partition=r.partition)
+                acknowledged.append(sent)
+        except IllegalOperation as refused:
+            # The transaction has failed before all was sent; why, the records before say.
+            errors.append(KafkaError(str(refused)))
         # Before the commit: a batch that aiokafka gives up (no leader for as long as a request may take) does not keep
         # it from committing the rest, and what is written down would not be what was published (docs/adr/0017).
-        await asyncio.wait(acknowledged)
-        errors = [error for future in acknowledged if (error := future.exception()) is not None]
+        if acknowledged:
+            await asyncio.wait(acknowledged)
+        errors[:0] = [error for future in acknowledged if (error := future.exception()) is not None]
         if errors:
             raise next((error for error in errors if isinstance(error, ProducerFenced)), errors[0])
         await producer.commit_transaction()

@@ -221,7 +221,7 @@ def test_a_span_that_ends_just_before_the_queue_is_closed_is_sent(kept: Kept) ->
     """Between the look that found nothing to send and the question whether that was the last one."""
     exporter = Kept()
     tracing.begin("deliver webhook", Kind.CLIENT, None).end()
-    until(lambda: bool(kept.spans))
+    wait_for(lambda: kept.spans, "a span that came of an attempt")
     queue = SpanQueue(exporter, interval_s=0.01)
 
     class Late(deque[ReadableSpan]):
