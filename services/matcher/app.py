@@ -166,7 +166,7 @@ class MatcherService:
         if not leaving.done():
             log.warning("group_not_left", deadline_s=patience_s)
             leaving.cancel()
-        elif (error := leaving.exception()) is not None:
+        elif not leaving.cancelled() and (error := leaving.exception()) is not None:
             self._stop.fail(error)  # and the lanes are finished all the same
         await self._ownership.finish(max(0.0, until - loop.time() - 1))
         await self._rejects.stop()
