@@ -11,7 +11,13 @@ from contracts.types.conflict import Decision, ReviewStatus, Stage
 from services.notifier.adapters.decisions import Decisions
 from services.notifier.adapters.postgres import decisions as decided
 from services.notifier.adapters.postgres import reviews as store
-from services.notifier.adapters.postgres.decisions import Asked, Recorded, ReviewChanged, ReviewClosed
+from services.notifier.adapters.postgres.decisions import (
+    Asked,
+    DecisionOvertaken,
+    Recorded,
+    ReviewChanged,
+    ReviewClosed,
+)
 from services.notifier.api.edge import PAGING, Desk, limit_of, not_found, one_of, page_of
 from services.platform import tracing
 from services.platform.http.edge import Route
@@ -142,7 +148,8 @@ class Reviews:
                 responses={
                     202: ("On record, and on its way to the matcher.", _DECISION),
                     409: (
-                        "review_changed: it has another version now, `newest`. review_closed: it is withdrawn.",
+                        "review_changed: it has another version now, `newest`. review_closed: it is withdrawn. "
+                        "decision_overtaken: asked again, and decided otherwise in between.",
                         None,
                     ),
                     422: ("Not a decision.", None),
@@ -189,8 +196,8 @@ class Reviews:
             )
         except ReviewChanged as changed:
             return problem(409, changed.reason, changed.detail, changed.field, newest=changed.newest)
-        except ReviewClosed as closed:
-            return problem(409, closed.reason, closed.detail)
+        except (ReviewClosed, DecisionOvertaken) as refused:
+            return problem(409, refused.reason, refused.detail)
         return _taken(recorded) if recorded is not None else not_found("review")
 
 

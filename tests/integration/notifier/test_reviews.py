@@ -206,6 +206,23 @@ async def test_a_second_decision_overrides_whatever_the_clock_says(console: Cons
     assert [d["decision"]["decision"] for d in read["decisions"]] == ["confirm", "reject"]
 
 
+async def test_what_was_overtaken_is_not_taken_again(console: Console, ledger: Ledger) -> None:
+    """Confirmed, rejected, and the confirmation again, before the matcher has acted or after: 202 would be a lie."""
+    given = review(31)
+    await keep(ledger, given)
+    _, first = await console.decide(given)
+    _, other = await console.decide(given, "reject")
+    for moved in (given, review(31, 2, ReviewStatus.REJECTED)):
+        await keep(ledger, moved)
+        status, problem = await console.decide(given)
+        assert (status, problem["code"]) == (409, "decision_overtaken")
+        assert await console.decide(given, "reject") == (202, other)
+    # On the version that says so it is a decision of its own.
+    status, again = await console.decide(review(31, 2))
+    assert (status, again["decision_id"] != first["decision_id"]) == (202, True)
+    assert await console.decide(given) == (202, first), "what holds is what was asked for"
+
+
 @pytest.mark.parametrize("status", [ReviewStatus.CONFIRMED, ReviewStatus.REJECTED])
 async def test_what_was_decided_may_be_decided_again(console: Console, ledger: Ledger, status: ReviewStatus) -> None:
     given = review(14, 2, status)

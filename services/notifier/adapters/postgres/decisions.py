@@ -14,7 +14,17 @@ from contracts.types.conflict import Decision, ReviewDecision, ReviewStatus
 from services.notifier.adapters.postgres.pool import Pool
 from services.platform.errors import ContractViolation
 
-__all__ = ["Asked", "Recorded", "ReviewChanged", "ReviewClosed", "listed", "mark_sent", "record", "unsent"]
+__all__ = [
+    "Asked",
+    "DecisionOvertaken",
+    "Recorded",
+    "ReviewChanged",
+    "ReviewClosed",
+    "listed",
+    "mark_sent",
+    "record",
+    "unsent",
+]
 
 _TICK = timedelta(microseconds=1)
 
@@ -54,6 +64,13 @@ class ReviewChanged(ContractViolation):
         self.newest = newest
 
 
+class DecisionOvertaken(ContractViolation):
+    """What is asked for again is on record, and so is another decision since."""
+
+    def __init__(self) -> None:
+        super().__init__("decision_overtaken", "the review was decided otherwise since: look again", "$.decision")
+
+
 class ReviewClosed(ContractViolation):
     """The ground of the review is gone."""
 
@@ -72,12 +89,13 @@ def _recorded(row: Any) -> Recorded:
 
 
 async def record(pool: Pool, asked: Asked, now: datetime) -> Recorded | None:
-    """Put a decision on record; one that is there already, by whatever is asked again, is returned as it is.
+    """Put a decision on record; one that is there already, by whatever is asked again, is returned as it is, unless
+    it is not what holds any more: nobody is told that it was taken.
 
     None: no such review. The time of a decision is later than that of every one before it on the same review,
     whatever the clocks of two instances say: so the last one asked for is the newest.
 
-    Raises ReviewClosed, ReviewChanged.
+    Raises ReviewClosed, ReviewChanged, DecisionOvertaken.
     """
     name = decision_id(asked.review_id, asked.version, asked.decision, asked.reviewer)
     async with pool.acquire() as connection, connection.transaction():
@@ -91,7 +109,13 @@ async def record(pool: Pool, asked: Asked, now: datetime) -> Recorded | None:
             f"select {_COLUMNS} from decisions where decision_id = $1",  # noqa: S608 - a constant
             name,
         )
+        newest = await connection.fetchrow(
+            "select decision, decided_at from decisions where review_id = $1 order by decided_at desc limit 1",
+            asked.review_id,
+        )
         if known is not None:
+            if newest["decision"] != known["decision"]:
+                raise DecisionOvertaken
             return _recorded(known)
         if review is None:
             return None
@@ -99,8 +123,7 @@ async def record(pool: Pool, asked: Asked, now: datetime) -> Recorded | None:
             raise ReviewClosed
         if review["version"] != asked.version:
             raise ReviewChanged(review["version"])
-        last = await connection.fetchval("select max(decided_at) from decisions where review_id = $1", asked.review_id)
-        at = now if last is None else max(now, last + _TICK)
+        at = now if newest is None else max(now, newest["decided_at"] + _TICK)
         body = msgspec.json.encode(
             ReviewDecision(
                 decision_id=name,
