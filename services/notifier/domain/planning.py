@@ -58,7 +58,8 @@ _encoder = msgspec.json.Encoder()
 class Planned(Struct, frozen=True):
     """A notice as it will stand in the ledger. body: the webhook's JSON, the same at every attempt.
 
-    urgency: lower goes first. follows: goes only where an earlier version went, or may have gone (G6).
+    urgency: lower goes first; 0 says that somebody is out on whom the recipient has a detainer.
+    follows: goes only where an earlier version went, or may have gone (G6).
     """
 
     notice_id: str
@@ -159,4 +160,6 @@ def _planned(conflict: Conflict, recipient: str, *, follows: bool) -> Planned:
             decided_at=conflict.decided_at,
         ),
     )
-    return Planned(name, conflict, recipient, urgency_of(conflict), _encoder.encode(notice), follows)
+    # A release is urgent to the agency alone: the jail released, and nobody waits for its answer.
+    urgency = urgency_of(conflict) if recipient == conflict.detainer.agency else max(1, urgency_of(conflict))
+    return Planned(name, conflict, recipient, urgency, _encoder.encode(notice), follows)

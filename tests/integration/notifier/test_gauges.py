@@ -11,7 +11,7 @@ from services.notifier.adapters.gauges import Gauges
 from services.notifier.adapters.postgres import notices
 from tests.integration.notifier.support import Ledger, Receiver, dispatching
 from tests.support.waiting import eventually
-from tests.unit.notifier.conflicts import AGENCY, OTHER, conflict
+from tests.unit.notifier.conflicts import AGENCY, JAIL, OTHER, conflict
 
 
 def sample(name: str, **labels: str) -> float | None:
@@ -98,6 +98,19 @@ async def test_a_release_is_open_until_somebody_answers_or_a_newer_version_is_to
     await gauges.look(now)
     assert (opened(AGENCY, "pending"), opened(AGENCY, "delivered"), opened(AGENCY, "failed")) == (1, None, None)
     assert opened(OTHER, "no_subscription") is None
+
+
+async def test_the_copy_of_the_jail_that_released_is_no_open_release(ledger: Ledger) -> None:
+    """A jail was told of an alarm, and so of what came after it; it is not asked to answer for a release of its own."""
+    await ledger.subscribe("http://jail.example/hook", JAIL)
+    now = datetime.now(UTC)
+    gauges = Gauges(lambda: ledger.pool, 1.0)
+    await ledger.tell(conflict(1, stage=Stage.HOLD_EXPIRED))
+    await ledger.tell(conflict(1, version=2))
+    assert await ledger.pool.fetchval("select count(*) from notices where recipient = $1 and version = 2", JAIL) == 1
+    await gauges.look(now)
+    assert opened(AGENCY, "no_subscription") == 1
+    assert opened(JAIL, "pending") is None
 
 
 async def test_the_age_of_a_notice_is_measured_when_it_is_first_taken_and_not_again(

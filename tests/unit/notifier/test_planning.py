@@ -120,6 +120,13 @@ def test_what_is_no_alarm_only_follows_one_to_the_facility(stage: Stage) -> None
     assert agency.follows == (stage in ENDING)
 
 
+@pytest.mark.parametrize("stage", [Stage.RELEASED, Stage.RELEASED_BEFORE_DETAINER])
+def test_a_release_is_urgent_to_the_agency_and_not_to_the_jail_that_released(stage: Stage) -> None:
+    made = plan([conflict(stage=stage)])
+    (agency,), (facility,) = made.tell, made.facility
+    assert (agency.urgency, facility.urgency) == (0, 1)
+
+
 def test_a_sheriff_who_runs_the_jail_is_told_once() -> None:
     made = plan([conflict(stage=Stage.HOLD_EXPIRED, facility=AGENCY)])
     assert len(made.tell) == 1
