@@ -14,22 +14,19 @@ from services.ingest.api.events import EventsApi
 from services.ingest.api.gate import Gate
 from services.ingest.api.rosters import RostersApi
 from services.ingest.settings import IngestSettings
-from services.platform.errors import BrokerUnavailable
 from services.platform.health import Health
 from services.platform.http.edge import Edge
-from services.platform.kafka.clients import make_broker
+from services.platform.kafka.clients import leave, make_broker
 from services.platform.kafka.doors import Doors
 from services.platform.kafka.outlets import Outlet, declare
-from services.platform.kafka.progress import ConsumerProgress
 from services.platform.kafka.replication import Replication
 from services.platform.logs import get_logger
-from services.platform.registry import REGISTRY_TOPIC, RegistryTable
+from services.platform.registry import RegistryTable
 from services.platform.service import Stop, instance_name, run
 
 __all__ = ["IngestService", "describe", "main"]
 
 log = get_logger(__name__)
-_RETRY_S = 1.0
 
 
 class IngestService:
@@ -53,16 +50,9 @@ class IngestService:
         gate = Gate(self.registry, self.outlet)
         rosters = RosterStore(settings)
         self._progress = [
-            ConsumerProgress(
-                topic,
-                table.topic.consumer,
-                stall_after_s=settings.stall_after_s,
-                interval_s=settings.probe_interval_s,
-            )
-            for topic, table in ((REGISTRY_TOPIC, self.registry), (DETAINERS_TOPIC, self.detainers))
+            self.registry.topic.watched(settings, self.health, "registry"),
+            self.detainers.topic.watched(settings, self.health, "detainers"),
         ]
-        self.health.alive("registry", self._progress[0].check)
-        self.health.alive("detainers", self._progress[1].check)
         self.health.ready("kafka", self._doors.check)
         self.health.ready("registry", self.registry.check)
         self.health.ready("detainers", self.detainers.check)
@@ -84,7 +74,7 @@ class IngestService:
         await self.edge.start()
         await self._doors.opened()
         self._stop.spawn(self._doors.watch(), "doors")
-        await self._start_outlet()
+        await self.outlet.start_in_time()
         await self.broker.start()
         for table, name in ((self.registry, "registry-restore"), (self.detainers, "detainers-restore")):
             self._stop.spawn(table.restore(), name)
@@ -93,22 +83,13 @@ class IngestService:
         self._stop.spawn(Replication("ingest", self.outlet.client).run(), "replication")
         log.info("started")
 
-    async def _start_outlet(self) -> None:
-        """A broker that is away at our start is waited for: /readyz says so, and a restart would not help."""
-        while True:
-            try:
-                return await self.outlet.start()
-            except BrokerUnavailable as error:
-                log.warning("broker_away", error=str(error), wait_s=_RETRY_S)
-                await asyncio.sleep(_RETRY_S)
-
     async def stop(self, deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
         # New connections are refused, requests in hand are answered; then what they led to is flushed.
         await self.edge.stop(max(0.1, deadline_s - 2))
         await self.outlet.stop(max(0.1, until - loop.time() - 1))
-        await self.broker.stop()
+        await leave(self.broker, max(0.1, until - loop.time()), fatal=self._stop.fail)
 
 
 def describe() -> IngestService:

@@ -34,7 +34,7 @@ from services.platform.errors import ContractViolation
 from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.batches import subscribe
-from services.platform.kafka.clients import make_broker
+from services.platform.kafka.clients import leave, make_broker
 from services.platform.kafka.doors import Doors
 from services.platform.kafka.outlets import Outlet, declare
 from services.platform.kafka.progress import ConsumerProgress
@@ -106,20 +106,28 @@ class MatcherService:
             settings, "matcher", groups=[settings.group_id], transactional_ids=[f"{settings.group_id}-0"]
         )
         self._rejects = Outlet(settings, self.broker, [REJECTS_TOPIC])
-        self._progress = ConsumerProgress(
+        custody = ConsumerProgress(
             CUSTODY_TOPIC,
             self._custody_consumer,
             stall_after_s=settings.stall_after_s,
             interval_s=settings.probe_interval_s,
             handled=self._ownership.handled,
         )
+        self.health.alive("custody", custody.check)
+        self._progress = [
+            custody,
+            self._registry.topic.watched(settings, self.health, "registry"),
+            *(
+                topic.watched(settings, self.health, whole.name)
+                for whole, topic in zip(self._ownership.wholes, self._wholes, strict=True)
+            ),
+        ]
         self._gauges = Gauges(
             self._ground,
             states=self._ownership.states,
             owned=self._ownership.partitions,
             interval_s=settings.probe_interval_s,
         )
-        self.health.alive("custody", self._progress.check)
         self.health.ready("kafka", self._doors.check)
         self.health.ready("ground", self._ground_unread)
         self.health.ready("clock", self._clock.check)
@@ -144,11 +152,12 @@ class MatcherService:
         await self.edge.start()
         await self._doors.opened()
         self._stop.spawn(self._doors.watch(), "doors")
-        await self._rejects.start()
+        await self._rejects.start_in_time()
         self._ground.detainers.collect()
         self._ground_read = self._stop.spawn(self._read_ground(), "ground-restore")
         await self.broker.start()
-        self._stop.spawn(self._progress.run(), "custody-progress")
+        for progress in self._progress:
+            self._stop.spawn(progress.run(), "progress")
         self._stop.spawn(self._gauges.run(), "gauges")
         MODEL.labels(self._ground.engine.model).set(1)
         self._stop.spawn(Replication("matcher", self._rejects.client).run(), "replication")
@@ -159,15 +168,8 @@ class MatcherService:
     async def stop(self, deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
-        # Takes no more, and leaves the group, so that others begin to restore. With the coordinator away that may last.
-        leaving = asyncio.create_task(self.broker.stop())
-        patience_s = 0.5 if self._membership.is_taken else deadline_s / 3
-        await asyncio.wait({leaving}, timeout=patience_s)
-        if not leaving.done():
-            log.warning("group_not_left", deadline_s=patience_s)
-            leaving.cancel()
-        elif not leaving.cancelled() and (error := leaving.exception()) is not None:
-            self._stop.fail(error)  # and the lanes are finished all the same
+        # Takes no more, and leaves the group, so that others begin to restore; the lanes are finished in any case.
+        await leave(self.broker, 0.5 if self._membership.is_taken else deadline_s / 3, fatal=self._stop.fail)
         await self._ownership.finish(max(0.0, until - loop.time() - 1))
         await self._rejects.stop()
         await self.edge.stop(max(0.1, until - loop.time()))

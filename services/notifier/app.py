@@ -28,11 +28,11 @@ from services.notifier.api.notices import Notices
 from services.notifier.api.reviews import Reviews
 from services.notifier.api.subscriptions import Subscriptions
 from services.notifier.settings import NotifierSettings
-from services.platform.errors import BrokerUnavailable, Unavailable
+from services.platform.errors import Unavailable
 from services.platform.health import Health
 from services.platform.http.edge import Edge
 from services.platform.kafka.batches import in_hand, subscribe
-from services.platform.kafka.clients import make_broker
+from services.platform.kafka.clients import leave, make_broker
 from services.platform.kafka.doors import Doors
 from services.platform.kafka.outlets import Outlet
 from services.platform.kafka.progress import ConsumerProgress
@@ -71,6 +71,7 @@ class NotifierService:
         )
         self._rotation = Rotation(self._connected, secrets, _configured_keys)
         self._relay = Relay(self._connected, self._outlet)
+        self._gauges = Gauges(self._connected, settings.probe_interval_s)
         self._dispatcher = Dispatcher(
             settings,
             self._connected,
@@ -94,6 +95,7 @@ class NotifierService:
             REVIEWS_TOPIC, self._review_intake, f"{settings.group_id}-reviews", "Every review, for the reviewers."
         )
         self._progress = [
+            self.registry.topic.watched(settings, self.health, "registry"),
             self._watch("conflicts", CONFLICTS_TOPIC, self._conflicts, self._intake),
             self._watch("reviews", REVIEWS_TOPIC, self._reviews, self._review_intake),
         ]
@@ -103,7 +105,7 @@ class NotifierService:
         self.health.alive("dispatcher", self._dispatcher.check)
         self.health.ready("kafka", self._doors.check)
         self.health.ready("registry", self.registry.check)
-        self.health.ready("database", lambda: self._migrated)
+        self.health.ready("database", lambda: self._migrated or self._gauges.check())
         self.health.ready("producer", self._outlet.problem)
         desk = Desk(self.registry, self._connected)
         subscriptions = Subscriptions(desk, settings, secrets, self._webhooks, changed=self._dispatcher.wake)
@@ -150,7 +152,7 @@ class NotifierService:
         self._pool = await self._connect()
         await self._doors.opened()
         self._stop.spawn(self._doors.watch(), "doors")
-        await self._start_outlet()
+        await self._outlet.start_in_time()
         await self.broker.start()
         spawn = self._stop.spawn
         spawn(self.registry.restore(), "registry-restore")
@@ -159,7 +161,7 @@ class NotifierService:
         spawn(self._dispatcher.sweep(), "sweep")
         spawn(self._relay.run(), "relay")
         spawn(self._rotation.run(), "rotation")
-        spawn(Gauges(self._connected, self._settings.probe_interval_s).run(), "gauges")
+        spawn(self._gauges.run(), "gauges")
         spawn(self._decisions.run(), "decisions")
         for progress in self._progress:
             spawn(progress.run(), "progress")
@@ -184,21 +186,13 @@ class NotifierService:
             log.warning("database_not_ready", reason=self._migrated, wait_s=_RETRY_S)
             await asyncio.sleep(_RETRY_S)
 
-    async def _start_outlet(self) -> None:
-        while True:
-            try:
-                return await self._outlet.start()
-            except BrokerUnavailable as error:
-                log.warning("broker_away", error=str(error), wait_s=_RETRY_S)
-                await asyncio.sleep(_RETRY_S)
-
     async def stop(self, deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
         await self.edge.stop(min(2.0, deadline_s / 4))
         self._intake.stop()
         self._review_intake.stop()
-        await self.broker.stop()
+        await leave(self.broker, deadline_s / 4, fatal=self._stop.fail)
         await self._dispatcher.drain(max(0.5, (until - loop.time()) * 0.6))
         await self._outlet.stop(max(0.1, until - loop.time() - 1))
         await self._webhooks.stop()

@@ -29,17 +29,24 @@ _WINDOW: Final = timedelta(days=7)
 
 
 class Gauges:
-    """See the module. `run` ends only when cancelled."""
+    """See the module. `run` ends only when cancelled. What the gauges say while the ledger is away is of before."""
 
     def __init__(self, pool: Callable[[], Pool], interval_s: float) -> None:
         self._pool = pool
         self._interval_s = interval_s
+        self._away: str | None = None
+
+    def check(self) -> str | None:
+        """For Health.ready: whether the ledger answered the last look."""
+        return self._away
 
     async def run(self) -> None:
         while True:
             try:
                 await self.look(datetime.now(UTC))
+                self._away = None
             except AWAY as error:
+                self._away = f"database away: {type(error).__name__}"
                 log.warning("database_away", error=type(error).__name__)
             await asyncio.sleep(self._interval_s)
 

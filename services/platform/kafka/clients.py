@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faststream.kafka import KafkaBroker
 
 from services.platform.kafka.security import broker_security, security_options
+from services.platform.logs import get_logger
 from services.platform.settings import PlatformSettings
 
-__all__ = ["client_options", "make_broker", "make_consumer", "make_producer"]
+__all__ = ["client_options", "leave", "make_broker", "make_consumer", "make_producer"]
+
+log = get_logger(__name__)
 
 
 def client_options(settings: PlatformSettings) -> dict[str, Any]:
@@ -38,6 +43,18 @@ def make_broker(settings: PlatformSettings) -> KafkaBroker:
         security=broker_security(settings),
         logger=None,  # its own account of every message; ours names the event ids
     )
+
+
+async def leave(broker: KafkaBroker, patience_s: float, *, fatal: Callable[[BaseException], None]) -> None:
+    """Stop a broker: its subscribers take no more, and leave their groups. With the coordinator away that may last:
+    after `patience_s` seconds it is left to itself. fatal: gets what stopping fails with; the end goes on."""
+    leaving = asyncio.create_task(broker.stop())
+    await asyncio.wait({leaving}, timeout=patience_s)
+    if not leaving.done():
+        log.warning("group_not_left", deadline_s=patience_s)
+        leaving.cancel()
+    elif not leaving.cancelled() and (error := leaving.exception()) is not None:
+        fatal(error)
 
 
 def make_producer(

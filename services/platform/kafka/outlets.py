@@ -3,20 +3,27 @@ running app knows them, and a record for a topic that was not declared is refuse
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from services.platform.errors import BrokerUnavailable
 from services.platform.kafka.clients import make_producer
 from services.platform.kafka.doors import explained
 from services.platform.kafka.lanes import InDoubt, Lanes, NotTaken
 from services.platform.kafka.records import OutRecord
+from services.platform.logs import get_logger
 from services.platform.settings import PlatformSettings
 
 __all__ = ["InDoubt", "NotTaken", "OutRecord", "Outlet", "declare", "declared_reads"]
+
+log = get_logger(__name__)
+_RETRY_S: Final = 1.0
 
 
 def declare(broker: KafkaBroker, topics: Iterable[str], *, reads: Iterable[str] = ()) -> frozenset[str]:
@@ -63,6 +70,16 @@ class Outlet:
             await self._lanes.start()
         except (KafkaError, OSError) as error:
             raise await explained(self._settings, error, self._settings.kafka_bootstrap_servers) from error
+
+    async def start_in_time(self) -> None:
+        """`start`, again and again until it succeeds: a broker that is away when a service starts is waited for, since
+        a restart would not bring it."""
+        while True:
+            try:
+                return await self.start()
+            except BrokerUnavailable as error:
+                log.warning("broker_away", error=str(error), wait_s=_RETRY_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def stop(self, deadline_s: float = 5.0) -> None:
         """Flush within `deadline_s` seconds, and close."""

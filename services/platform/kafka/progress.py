@@ -36,7 +36,7 @@ class ConsumerProgress:
         interval_s: float,
         handled: Callable[[], dict[int, int]] | None = None,
     ) -> None:
-        self._topic = topic
+        self.topic = topic
         self._consumer = consumer
         self._handled = handled
         self._stall_after_s = stall_after_s
@@ -53,7 +53,7 @@ class ConsumerProgress:
         ]
         if stuck:
             return (
-                f"{self._topic}: partitions {sorted(stuck)} have a backlog "
+                f"{self.topic}: partitions {sorted(stuck)} have a backlog "
                 f"and have not moved for {self._stall_after_s:g} s"
             )
         return None
@@ -67,7 +67,7 @@ class ConsumerProgress:
             except (KafkaError, ConsumerStoppedError, TimeoutError, OSError) as error:
                 # Whether it moved cannot be told: a backlog seen before the broker went away counts from anew.
                 self._moved_at = dict.fromkeys(self._moved_at, time.monotonic())
-                log.debug("progress_unknown", topic=self._topic, error=type(error).__name__)
+                log.debug("progress_unknown", topic=self.topic, error=type(error).__name__)
             await asyncio.sleep(self._interval_s)
 
     async def _look(self) -> None:
@@ -91,11 +91,11 @@ class ConsumerProgress:
             if lag == 0:
                 self._moved_at[tp.partition] = now
             self._lag[tp.partition] = lag
-            CONSUMER_LAG.labels(self._topic, str(tp.partition)).set(lag)
-            CONSUMER_STALLED.labels(self._topic, str(tp.partition)).set(now - self._moved_at[tp.partition])
+            CONSUMER_LAG.labels(self.topic, str(tp.partition)).set(lag)
+            CONSUMER_STALLED.labels(self.topic, str(tp.partition)).set(now - self._moved_at[tp.partition])
 
     def _forget(self, partition: int) -> None:
         for known in (self._lag, self._seen, self._moved_at):
             known.pop(partition, None)
-        CONSUMER_LAG.remove(self._topic, str(partition))
-        CONSUMER_STALLED.remove(self._topic, str(partition))
+        CONSUMER_LAG.remove(self.topic, str(partition))
+        CONSUMER_STALLED.remove(self.topic, str(partition))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
 
+from services.platform.health import Health
 from services.platform.kafka.batches import BatchHandler, Fatal, Records, subscribe
+from services.platform.kafka.progress import ConsumerProgress
+from services.platform.settings import PlatformSettings
 
 __all__ = ["WholeTopic"]
 
@@ -51,9 +54,16 @@ class WholeTopic:
         await self._apply(records)
         self._in_hand = False
 
-    def consumer(self) -> AIOKafkaConsumer | None:
-        """For ConsumerProgress; None while there is none."""
-        return self._subscriber.consumer
+    def watched(self, settings: PlatformSettings, health: Health, name: str) -> ConsumerProgress:
+        """Whether it moves, as the check `name` of /livez. The service runs what is returned."""
+        progress = ConsumerProgress(
+            self.topic,
+            lambda: self._subscriber.consumer,
+            stall_after_s=settings.stall_after_s,
+            interval_s=settings.probe_interval_s,
+        )
+        health.alive(name, progress.check)
+        return progress
 
     async def positions(self) -> dict[int, int]:
         """Partition -> the offset up to which, exclusive, everything has been applied. Empty before the start."""

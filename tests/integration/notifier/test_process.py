@@ -234,11 +234,17 @@ async def test_a_database_that_goes_and_comes_back_loses_nothing(rig: Rig, link:
     async def noticed() -> bool:
         return any(event.get("event") == "database_away" for event in rig.notifier.log_events())
 
+    async def unready(*checks: str) -> bool:
+        status, answer = await asyncio.to_thread(rig.notifier.get, "/readyz")
+        return status == (503 if checks else 200) and all(check in answer for check in checks)
+
     await eventually(noticed)
     assert (await rig.call("GET", "/v1/notices"))[0] == 503
+    await eventually(lambda: unready("database"))
     assert rig.notifier.get("/livez")[0] == 200
     await link.join()
     await eventually(lambda: rig.delivered(meanwhile))
+    await eventually(unready)
     # The topic is the module's: what earlier tests wrote is read by this test's group, too.
     ours = {notice_id(c.conflict_id, c.version, AGENCY) for c in [*before, *meanwhile]}
     arrived = [name for _, name in rig.receiver.got if name in ours]
