@@ -14,8 +14,10 @@ from services.matcher.adapters.broadcasts import Broadcast, Key, broadcasts
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.membership import Membership
+from services.matcher.adapters.records import CUSTODY_UNREADABLE
 from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.writer import StateLog
+from services.matcher.domain.fold import EPISODE_CLOSED
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import DETAINERS
@@ -23,6 +25,7 @@ from services.matcher.settings import MatcherSettings
 from services.platform.errors import BrokerUnavailable, ContractViolation
 from services.platform.kafka.batches import Records
 from services.platform.logs import get_logger
+from services.platform.metrics import REJECTS
 
 __all__ = ["CUSTODY_TOPIC", "Ownership"]
 
@@ -56,6 +59,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._ground = ground
         self.wholes = broadcasts(ground)
+        for code in (CUSTODY_UNREADABLE, EPISODE_CLOSED, *(whole.unreadable for whole in self.wholes)):
+            REJECTS.labels(code)  # from 0 on: a burst after a start is an increase
         self._store = store
         self._clock = clock
         self._consumer = consumer

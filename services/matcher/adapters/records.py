@@ -39,6 +39,7 @@ BREAKERS_TOPIC: Final = "breakers.v1"
 FEEDS_TOPIC: Final = "feeds.v1"
 TALLIES_TOPIC: Final = "feed.tallies.v1"
 SOURCE: Final = "sallyport/matcher"
+CUSTODY_UNREADABLE: Final = "custody_event_unreadable"
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(CustodyEvent)
@@ -54,7 +55,7 @@ def custody_input_of(record: ConsumerRecord) -> CustodyInput:
         attributes = decode_headers(record.headers)
         event = _events.decode(record.value or b"")
     except (msgspec.DecodeError, ValueError) as error:
-        raise ContractViolation("custody_event_unreadable", str(error)[:500]) from None
+        raise ContractViolation(CUSTODY_UNREADABLE, str(error)[:500]) from None
     episode = episode_id(event.facility, event.booking_number)
     if record.key != episode.encode():
         # Its partition is not the booking's: another instance may hold the episode, so judging it here would split it.

@@ -52,6 +52,7 @@ class Taking(ABC, Generic[Item]):
     def __init__(self, consumer: Callable[[], AIOKafkaConsumer | None], rejects: Outlet) -> None:
         self._consumer = consumer
         self._rejects = rejects
+        REJECTS.labels(self.reason)  # from 0 on: a burst after a start is an increase
         self.waiting = False
         self._stopping = False
 
