@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
 from contracts.ids import notice_id
-from contracts.types.conflict import Conflict, Review, ReviewStatus, Stage
+from contracts.types.conflict import Conflict, CustodyStatus, Review, ReviewStatus, Stage
 from contracts.types.notice import Notice
 from deploy.demo.outside import Arrival
 from deploy.demo.world.script import Expected
@@ -87,7 +88,7 @@ def judge(
 
 
 def _versions(conflicts: Sequence[Conflict], verdict: Verdict) -> dict[str, list[Conflict]]:
-    """Conflict id -> its versions in order; each must be there once, from 1 on (G3)."""
+    """Conflict id -> its versions in order; each must be there once, from 1 on (G3), and say something new."""
     found: dict[str, list[Conflict]] = {}
     for conflict in conflicts:
         found.setdefault(conflict.conflict_id, []).append(conflict)
@@ -98,7 +99,26 @@ def _versions(conflicts: Sequence[Conflict], verdict: Verdict) -> dict[str, list
         if set(numbers) != set(range(1, max(numbers) + 1)):
             verdict.missing.append(f"{name}: versions {numbers}")
         got.sort(key=lambda c: c.version)
+        for before, after in pairwise(got):
+            if after.version == before.version + 1 and _says(after) == _says(before):
+                verdict.extra.append(f"{name}: version {after.version} says nothing new")
     return found
+
+
+def _says(conflict: Conflict) -> tuple[object, ...]:
+    """What has to differ for a new version: the standing, with all that comes with it, and the tier
+    (docs/lifecycle.md). Of the custody status it is the escape: a trip to court is told to nobody."""
+    return (
+        conflict.stage,
+        conflict.release,
+        conflict.retraction,
+        conflict.closed_because,
+        conflict.alerts,
+        conflict.hold_until,
+        conflict.custody_assumed_at,
+        conflict.episode.custody_status is CustodyStatus.ESCAPED,
+        conflict.identity.tier,
+    )
 
 
 def _notices(versions: dict[str, list[Conflict]], arrivals: Sequence[Arrival], verdict: Verdict) -> dict[str, set[str]]:

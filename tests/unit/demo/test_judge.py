@@ -111,6 +111,15 @@ def a_version_twice(given: SimpleNamespace) -> None:
     given.conflicts.append(given.conflicts[0])
 
 
+def a_version_that_says_nothing_new(given: SimpleNamespace) -> None:
+    """As of a matcher that after a restart does not know what it has said, and has looked at the evidence anew."""
+    last = given.conflicts[last_of(given, Stage.RELEASED)]
+    identity = msgspec.structs.replace(last.identity, evidence=[], model="another")
+    changed = {"version": last.version + 1, "previous_stage": last.stage, "decided_at": NOW, "identity": identity}
+    given.conflicts.append(msgspec.structs.replace(last, **changed))
+    given.arrivals = arrivals_of(given.conflicts)
+
+
 def a_stranger_told(given: SimpleNamespace) -> None:
     name = conflict_id(world().expected[0].detainer_id, "epi_" + "a" * 24)
     given.conflicts.append(msgspec.structs.replace(given.conflicts[0], conflict_id=name, version=1))
@@ -142,6 +151,7 @@ def a_review_of_a_stranger(given: SimpleNamespace) -> None:
     "spoil",
     [
         a_version_twice,
+        a_version_that_says_nothing_new,
         a_stranger_told,
         a_question_told,
         told_to_another_agency,
