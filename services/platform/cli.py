@@ -5,7 +5,15 @@ Commands are loaded when they are asked for: an image that carries one service c
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+
+if sys.argv[1:2] in (["ingest"], ["matcher"], ["notifier"]):
+    # What follows takes seconds to import, and the kernel drops a SIGTERM to process 1 as long as it has no handler.
+    # Nothing is in hand until the service sets its own (service.py). Not for commands: what has not done its work must
+    # not end with 0.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 from cyclopts import App
 from pydantic import ValidationError
