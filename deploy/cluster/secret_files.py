@@ -36,8 +36,8 @@ _SIGNED = (*(f"{node}.pem" for node in KAFKA_NODES), *_POSTGRES)
 
 
 def scram_credential(user: str, password: str) -> str:
-    """A SCRAM-SHA-512 credential as Kafka's storage tool takes it, salted: the password cannot be had from it
-    (RFC 5802: SaltedPassword = Hi(password, salt, iterations))."""
+    """A SCRAM-SHA-512 credential as Kafka's storage tool takes it, salted (RFC 5802: SaltedPassword =
+    Hi(password, salt, iterations)). The password cannot be had from it, but whoever has it can log in all the same."""
     salt = secrets.token_bytes(24)
     salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
     encoded = [base64.b64encode(value).decode() for value in (salt, salted)]

@@ -8,7 +8,8 @@
 # and as files in /run/secrets:
 #   kafka_cluster_id, kafka_ca.pem
 #   kafka_node.pem      the node's key (PKCS 8) and certificate
-#   kafka_users         the first SCRAM credentials, one a line, salted: no password comes here
+#   kafka_users         the first SCRAM credentials, one a line, salted: no password comes here, but whoever has one of
+#                       them can log in with it
 set -eu
 secrets=/run/secrets
 data=/var/lib/kafka
@@ -35,8 +36,11 @@ run() {
 
 # A node that was formatted stays as it is: its data is on the volume.
 if [ ! -f "$data/data/meta.properties" ]; then
-    set --
-    while read -r credential; do set -- "$@" --add-scram "$credential"; done < "$secrets/kafka_users"
-    ( run kafka.tools.StorageTool format -t "$(cat "$secrets/kafka_cluster_id")" -c "$settings" "$@" )
+    # The credentials go as a file of arguments, one a line, since everybody can see the arguments of a process; and the tool
+    # prints to standard output, the container's log, what it makes of them.
+    arguments=$(mktemp)
+    while read -r credential; do printf '%s\n' --add-scram "$credential"; done < "$secrets/kafka_users" > "$arguments"
+    ( run kafka.tools.StorageTool format -t "$(cat "$secrets/kafka_cluster_id")" -c "$settings" "@$arguments" ) > /dev/null
+    rm "$arguments"
 fi
 run kafka.Kafka "$settings"
