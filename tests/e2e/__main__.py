@@ -37,15 +37,18 @@ def main() -> int:
     except ImagesError as error:
         sys.stderr.write(f"{error.code}: {error}\n")
         return 2
-    on_containers = {
-        "SALLYPORT_TEST_STACK": "testcontainers",
+    servers = {
         "SALLYPORT_TEST_KAFKA_IMAGE": images["KAFKA_IMAGE"],
         "SALLYPORT_TEST_POSTGRES_IMAGE": images["POSTGRES_IMAGE"],
+    }
+    on_containers = {
+        **servers,
+        "SALLYPORT_TEST_STACK": "testcontainers",
         "TESTCONTAINERS_RYUK_DISABLED": os.environ.get("TESTCONTAINERS_RYUK_DISABLED", "true"),
     }
     asked = {"SALLYPORT_E2E": "1"}
     passed = [
-        _pytest(["tests/images"], asked),
+        _pytest(["tests/images"], {**asked, **servers}),
         _pytest(["-s", "tests/e2e"], asked),
         _pytest(["tests/integration", "--ignore=tests/integration/devstack"], on_containers),
     ]

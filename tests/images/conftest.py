@@ -1,4 +1,5 @@
-"""What these tests need: an engine, and the images of `make images`. Without them a test is skipped and says why."""
+"""What these tests need: an engine, and the images of `make images`. Skipped where no engine is, and where nobody asked
+for them (`make test-e2e` does, by SALLYPORT_E2E); asked for, a missing image is a failure."""
 
 from __future__ import annotations
 
@@ -33,8 +34,17 @@ def images(engine: Engine) -> dict[str, str]:
     """Service -> image."""
     named = {service: image_name(service) for service in SERVICES}
     if missing := [image for image in named.values() if not engine.has_image(image)]:
-        pytest.skip(f"no image {', '.join(missing)}: run `make images`")
+        pytest.fail(f"no image {', '.join(missing)}: run `make images`")
     return named
+
+
+@pytest.fixture(scope="session")
+def servers(engine: Engine) -> tuple[str, str]:
+    """The images of Kafka and PostgreSQL that the services meet, as `make test-e2e` names them."""
+    named = [os.environ.get(f"SALLYPORT_TEST_{name}_IMAGE", "") for name in ("KAFKA", "POSTGRES")]
+    if missing := [image or "?" for image in named if not image or not engine.has_image(image)]:
+        pytest.fail(f"no image {', '.join(missing)} of Kafka or PostgreSQL: make test-e2e, or docs/testcontainers.md")
+    return named[0], named[1]
 
 
 @pytest.fixture(params=SERVICES)
@@ -51,7 +61,7 @@ def image(images: dict[str, str], service: str) -> str:
 def sbom(images: dict[str, str], service: str) -> dict[str, Any]:
     file: Path = sbom_file(checkout_root(), service)
     if not file.exists():
-        pytest.skip(f"no {file.name}: run `make images`")
+        pytest.fail(f"no {file.name}: run `make images`")
     document: dict[str, Any] = json.loads(file.read_text())
     return document
 

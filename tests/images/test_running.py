@@ -15,16 +15,12 @@ import pytest
 
 from deploy.demo.observe import read_whole
 from deploy.demo.world.places import HARTFORD, ICE_BOSTON, credentials
-from deploy.devstack.jars import JarLock
 from deploy.devstack.processes import choose_port, wait_until
-from deploy.images.bases import SUITE
 from deploy.images.engine import Engine
 from tests.images.conftest import LOCKED_DOWN, Start
 
 PLAIN = "--env=SALLYPORT_ALLOW_PLAINTEXT=true"
 DRAIN_S = 20.0
-KAFKA = f"sallyport-kafka:{JarLock.read().kafka}"
-POSTGRES = f"sallyport-postgres:{SUITE}"
 
 
 def _health(engine: Engine, container: str) -> str:
@@ -119,18 +115,16 @@ class _Sender(threading.Thread):
 
 @pytest.mark.timeout(600)
 def test_sigterm_with_work_in_hand_exits_0_in_time_and_loses_nothing(
-    engine: Engine, images: dict[str, str], start: Start, tmp_path: Path
+    engine: Engine, images: dict[str, str], servers: tuple[str, str], start: Start, tmp_path: Path
 ) -> None:
     """All three on a real Kafka and PostgreSQL, under load, each asked to end: what was accepted is on the topic."""
-    for image in (KAFKA, POSTGRES):
-        if not engine.has_image(image):
-            pytest.skip(f"no image {image}: run `python -m deploy.images.thirdparty`")
+    kafka, postgres = servers
     kafka_port, postgres_port, http_port, matcher_port, notifier_port = _ports(5)
     host = "--network=host"
-    start(host, f"--env=KAFKA_ADVERTISED_PORT={kafka_port}", KAFKA)
+    start(host, f"--env=KAFKA_ADVERTISED_PORT={kafka_port}", kafka)
     start(
         *(host, "--env=POSTGRES_USER=sallyport", "--env=POSTGRES_PASSWORD=for-a-test"),
-        *(f"--env=PGPORT={postgres_port}", POSTGRES),
+        *(f"--env=PGPORT={postgres_port}", postgres),
     )
     common = (
         *(host, *LOCKED_DOWN, PLAIN, "--env=SALLYPORT_HTTP_HOST=127.0.0.1"),
