@@ -11,6 +11,7 @@ cluster.down(data=True)
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,34 +115,36 @@ class Cluster:
         )
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["?"])[-1]
-            if "setup" in said:
-                said = f"{said}: {self._tail('setup')}"
-            raise ClusterNotReady(f"the cluster did not come up: {said}")
+            named = next((name for name in wanted if re.search(rf"\b{re.escape(name)}\b", said)), None)
+            tail = f": {self._tail(named)}" if named is not None else ""
+            raise ClusterNotReady(f"the cluster did not come up: {said}{tail}")
         self.wait_ready(deadline_s)
 
     def wait_ready(self, deadline_s: float = _READY_S, services: Sequence[str] = _EDGED) -> None:
         """Return once every check says healthy, and `services` say on /readyz that they can work."""
         self._say("waiting until all is ready")
         waiting: list[str] = []
+        restarts: dict[str, int] = {}
 
         def ready() -> bool:
-            self._raise_if_restarting()
+            self._raise_if_restarting(restarts)
             waiting[:] = [part.service for part in self.status() if not part.is_well]
             waiting.extend(name for name in services if name not in waiting and not self.is_ready(name))
             return not waiting
 
         if not wait_until(ready, seconds=deadline_s, every_s=1.0):
-            tail = self.compose.run("logs", "--no-log-prefix", "--tail=2", waiting[0], check=False).stdout
-            said = (
-                f"not ready within {deadline_s:.0f} s: {', '.join(waiting)}; {waiting[0]} says: {tail.strip()[-400:]}"
+            raise ClusterNotReady(
+                f"not ready within {deadline_s:.0f} s: {', '.join(waiting)}; "
+                f"{waiting[0]} says: {self._tail(waiting[0])}"
             )
-            raise ClusterNotReady(said)
 
-    def _raise_if_restarting(self) -> None:
-        """A container that ends again and again will not do better for being waited for."""
+    def _raise_if_restarting(self, before: dict[str, int]) -> None:
+        """A container that ends again and again will not do better for being waited for. before: container -> restarts
+        at the first look, since the engine counts all that a container has had in its life."""
         running = self.compose.run("ps", "--quiet", timeout_s=60).stdout.split()
         for found in self.engine.inspect(*running) if running else ():
-            if found["RestartCount"] >= _RESTARTS:
+            restarts = found["RestartCount"]
+            if restarts - before.setdefault(found["Id"], restarts) >= _RESTARTS:
                 service = found["Config"]["Labels"]["com.docker.compose.service"]
                 raise ClusterNotReady(f"{service} ends again and again: {self._tail(service)}")
 
