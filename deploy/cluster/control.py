@@ -20,7 +20,7 @@ from pathlib import Path
 from deploy.cluster.compose import Compose, with_dotenv
 from deploy.cluster.secret_files import ensure_secrets
 from deploy.devstack.processes import wait_until
-from deploy.images.build import build_images, image_name
+from deploy.images.build import build_images, image_name, may_be_older
 from deploy.images.engine import Engine
 from deploy.images.errors import ClusterNotReady
 from deploy.images.thirdparty import ensure_thirdparty
@@ -92,12 +92,14 @@ class Cluster:
         return secrets_directory(self.root, {**os.environ, **self._environ})
 
     def prepare(self) -> None:
-        """Images and secrets: whatever is not there yet is made."""
+        """Images and secrets: whatever is not there yet is made. Images that may be of other code are told of."""
         said = with_dotenv(self.root, {**os.environ, **self._environ})
-        if not said.get("SALLYPORT_REGISTRY") and not all(
-            self.engine.has_image(image_name(service, said)) for service in SERVICES
-        ):
-            build_images(self.engine, self.root, said)
+        if not said.get("SALLYPORT_REGISTRY"):
+            ours = [image_name(service, said) for service in SERVICES]
+            if not all(map(self.engine.has_image, ours)):
+                build_images(self.engine, self.root, said)
+            elif old := [image for image in ours if may_be_older(self.engine, self.root, image)]:
+                self._say(f"{', '.join(old)} may be older than this checkout: `make images` builds them anew")
         self._environ = {**ensure_thirdparty(self.engine, self.root, said), **self._environ}
         self.without = ["grafana"] if not self._environ["GRAFANA_IMAGE"] else []
         # Compose takes a variable that is set to nothing as not set, but an image it must have.

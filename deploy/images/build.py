@@ -29,10 +29,20 @@ from deploy.images.errors import ImagesError
 from deploy.images.sbom import write_sbom
 from deploy.images.wheels import SERVICES, ensure_wheels
 
-__all__ = ["Built", "build_images", "image_name", "main", "sbom_file"]
+__all__ = ["Built", "build_images", "image_name", "main", "may_be_older", "sbom_file"]
 
 DEFAULT_BASE, DEFAULT_BUILD = "python:3.12-slim", "python:3.12"
 WANTED_MB = 120
+_REVISION = "org.opencontainers.image.revision"
+_MADE_OF = (
+    "services",
+    "contracts",
+    "requirements",
+    "pyproject.toml",
+    "LICENSE",
+    "deploy/Containerfile",
+    "deploy/images",
+)
 
 
 @dataclass(frozen=True)
@@ -72,13 +82,23 @@ def _git(root: Path, *arguments: str) -> str:
 def _labels(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     revision = _git(root, "rev-parse", "HEAD") or "unknown"
-    if _git(root, "status", "--porcelain", "--", "services", "contracts", "requirements", "deploy"):
+    if _git(root, "status", "--porcelain", "--", *_MADE_OF):
         revision += "-changed"
     # The time of the commit, not of the build: the same sources give the same labels, and the build cache holds.
     stamp = _git(root, "log", "-1", "--format=%ct")
     created = datetime.fromtimestamp(int(stamp), UTC).isoformat() if stamp else "unknown"
     source = environ.get("SALLYPORT_SOURCE", "unknown")
     return {"VERSION": str(project["version"]), "REVISION": revision, "CREATED": created, "SOURCE": source}
+
+
+def may_be_older(engine: Engine, root: Path, image: str) -> bool:
+    """Whether what the image is made of is another in this checkout than in the commit that its label names, or may be:
+    one that was built of changes in no commit does not say which. False where the checkout is not git's."""
+    if not _git(root, "rev-parse", "HEAD"):
+        return False
+    built = (engine.inspect(image)[0]["Config"].get("Labels") or {}).get(_REVISION, "unknown")
+    same = subprocess.run(["git", "-C", str(root), "diff", "--quiet", built, "--", *_MADE_OF], capture_output=True)
+    return same.returncode != 0 or bool(_git(root, "status", "--porcelain", "--", *_MADE_OF))
 
 
 def build_images(engine: Engine, root: Path, environ: Mapping[str, str] = os.environ) -> list[Built]:

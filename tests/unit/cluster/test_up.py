@@ -106,3 +106,40 @@ def test_who_ends_again_and_again_is_not_waited_for(
         _cluster(Engine([40, 41, 43, 44]), tmp_path).wait_ready()
     with pytest.raises(ClusterNotReady, match=r"^not ready within 240 s: ingest; ingest says: no such setting"):
         _cluster(Engine([40, 41, 43]), tmp_path).wait_ready()
+
+
+UNSIGNED = ("-c", "commit.gpgsign=false")
+
+
+def _checkout(root: Path) -> str:
+    """A commit of `root`, with the directories that images are made of; its name."""
+    (root / "services").mkdir(exist_ok=True)
+    (root / "services" / "code.py").write_text("first\n")
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", *UNSIGNED, "commit", "--quiet", "-mfirst"],
+    ):
+        subprocess.run(["git", "-C", str(root), *command], check=True)
+    said = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    return said.stdout.strip()
+
+
+def test_images_of_other_code_are_started_and_told_of(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SALLYPORT_REGISTRY", raising=False)
+
+    def said(revision: str) -> bool:
+        lines: list[str] = []
+        _cluster(Engine(revision=revision), tmp_path, lines).up()
+        return any("may be older than this checkout: `make images`" in line for line in lines)
+
+    assert not said("0" * 40), "where git is not, nothing can be said"
+    commit = _checkout(tmp_path)
+    assert not said(commit)
+    (tmp_path / "docs.md").write_text("of no image\n")
+    assert not said(commit)
+    assert said("unknown") and said(f"{commit}-changed") and said("0" * 40)
+    (tmp_path / "services" / "code.py").write_text("second\n")
+    assert said(commit)
