@@ -15,11 +15,12 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.devstack.errors import DevStackError
 from deploy.devstack.jars import JarLock, ensure_jars
 from deploy.devstack.stack import checkout_root
 from deploy.images.bases import SUITE, ensure_base
 from deploy.images.engine import Engine
-from deploy.images.errors import ImagesError
+from deploy.images.errors import BuildFailed, ImagesError
 
 __all__ = ["UPSTREAM", "ensure_thirdparty", "main"]
 
@@ -57,12 +58,15 @@ def _of_packages(engine: Engine, root: Path, name: str) -> str:
 def _kafka(engine: Engine, root: Path, environ: Mapping[str, str]) -> str:
     if named := environ.get("KAFKA_IMAGE", ""):
         return named
-    lock = JarLock.read()
+    try:
+        lock = JarLock.read()
+        jars = ensure_jars(root / ".dev" / "cache" / "jars", lock=lock, say=_say)
+    except DevStackError as error:
+        raise BuildFailed(f"no image of Kafka can be built, and KAFKA_IMAGE names none: {error}") from error
     tag = f"sallyport-kafka:{lock.kafka}"
     base = environ.get("JAVA_BASE_IMAGE", "")
     if not base:
         base = JAVA_BASE if engine.find_image(JAVA_BASE) else ensure_base(engine, "java")
-    jars = ensure_jars(root / ".dev" / "cache" / "jars", lock=lock, say=_say)
     # The context is exactly what is pinned and what is ours, as a stream: the cache may hold more.
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
