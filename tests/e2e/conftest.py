@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Up and ready; gone afterwards with its data. Its images are built if the engine does not have them."""
+    """Up and ready, on empty volumes; gone afterwards with its data. Images that are missing are built."""
     first = choose_port()
     environ = {
         "COMPOSE_PROJECT_NAME": "sallyport-e2e",
@@ -38,6 +38,7 @@ def cluster() -> Iterator[Cluster]:
     }
     cluster = Cluster(Engine(), checkout_root(), overlays=[OUTSIDE_ON_HOST, OVERLAY], environ=environ)
     try:
+        cluster.down(data=True)  # of a run that was killed: the same world again, on its data, would be no news
         cluster.up()
         yield cluster
     finally:
