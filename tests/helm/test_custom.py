@@ -68,6 +68,8 @@ def test_the_boards_are_those_of_the_repository(chart: Chart) -> None:
 
 def test_users_of_strimzi_may_what_our_own_acls_allow(chart: Chart) -> None:
     kinds = {"topic": "topic", "group": "group", "transactionalId": "transactional_id"}
+    users = [o for o in chart.with_minimal(KAFKA_USERS) if o["kind"] == "KafkaUser"]
+    assert {user["apiVersion"] for user in users} == {"kafka.strimzi.io/v1"}, "since 0.49; 1.0 knows no other"
     rendered = {
         Binding(
             f"User:{user['metadata']['name']}",
@@ -76,8 +78,7 @@ def test_users_of_strimzi_may_what_our_own_acls_allow(chart: Chart) -> None:
             "".join(f"_{c}" if c.isupper() else c for c in operation).lstrip("_").upper(),
             acl["resource"]["patternType"] == "prefix",
         )
-        for user in chart.with_minimal(KAFKA_USERS)
-        if user["kind"] == "KafkaUser"
+        for user in users
         for acl in user["spec"]["authorization"]["acls"]
         for operation in acl["operations"]
     }
