@@ -8,10 +8,13 @@ import pytest
 import yaml
 
 from deploy.helm.schema import CHART
+from services.platform.cli import app
+from services.platform.operator.topics import principals_of
 from tests.helm.chart import Chart, Object, Objects, only
 from tests.helm.test_schemas import EVERYTHING
 
 SERVICES = {"ingest": "Deployment", "matcher": "StatefulSet", "notifier": "Deployment"}
+ACLS = ["--acls", *(f"--principal={n}=User:sallyport-{n}" for n in ("ingest", "matcher", "notifier", "operator"))]
 
 
 def workload(objects: Objects, service: str) -> Object:
@@ -199,7 +202,7 @@ def test_set_up_comes_first_and_brings_what_it_needs(chart: Chart) -> None:
     assert "hook-succeeded" not in by_kind["Job"]["helm.sh/hook-delete-policy"], "its log would be gone"
     spec = pod(objects, "setup")
     (topics,), (migrate,) = spec["initContainers"], spec["containers"]
-    assert topics["command"] + topics["args"] == ["sallyport", "topics", "apply", "--replication-factor=-1", "--acls"]
+    assert topics["command"] + topics["args"] == ["sallyport", "topics", "apply", "--replication-factor=-1", *ACLS]
     assert migrate["command"] == ["sallyport", "migrate"]
     assert files(objects, "setup") == {
         "/run/sallyport/operator/kafka_password": ("kafka-operator", "password"),
@@ -212,7 +215,7 @@ def test_set_up_comes_first_and_brings_what_it_needs(chart: Chart) -> None:
     ("setup", "commands"),
     [
         ({"acls": False, "replicationFactor": 3}, [["topics", "apply", "--replication-factor=3"], ["migrate"]]),
-        ({"migrate": False}, [["topics", "apply", "--replication-factor=-1", "--acls"]]),
+        ({"migrate": False}, [["topics", "apply", "--replication-factor=-1", *ACLS]]),
         ({"topics": False}, [["migrate"]]),
     ],
 )
@@ -220,6 +223,18 @@ def test_what_set_up_does(chart: Chart, setup: dict[str, Any], commands: list[li
     spec = pod(chart.with_minimal({"setup": setup}), "setup")
     containers = [*spec.get("initContainers", []), *spec["containers"]]
     assert [(c["command"] + c.get("args", []))[1:] for c in containers] == commands
+
+
+def test_the_acls_are_for_the_users_that_are_named(chart: Chart) -> None:
+    users = {"ingest": {"username": "jail-in"}, "operator": {"username": "CN=operator,O=County"}}
+    container = pod(chart.with_minimal({"kafka": {"users": users}}), "setup")["initContainers"][0]
+    _, bound, _ = app.parse_args([*container["command"][1:], *container["args"]], exit_on_error=False)
+    assert principals_of(bound.arguments["principal"]) == {
+        "ingest": "User:jail-in",
+        "matcher": "User:sallyport-matcher",
+        "notifier": "User:sallyport-notifier",
+        "operator": "User:CN=operator,O=County",
+    }
 
 
 @pytest.mark.parametrize("setup", [{"enabled": False}, {"topics": False, "migrate": False}])

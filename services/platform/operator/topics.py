@@ -14,7 +14,7 @@ from services.platform.kafka.topics import Change, TopicAdmin, plan
 from services.platform.operator.reading import make_console
 from services.platform.settings import PlatformSettings
 
-__all__ = ["DestructiveChange", "app"]
+__all__ = ["DestructiveChange", "app", "principals_of"]
 
 app = App(name="topics", help="Provision Kafka's topics.")
 console = make_console()
@@ -58,7 +58,7 @@ def apply(
     allowed beyond contracts/topics.yaml is taken from them; other principals are left alone.
     """
     declared, settings = load_topics(), PlatformSettings()
-    principals = _principals(principal)
+    principals = principals_of(principal)
     wanted = plan_acls(declared, load_access(), principals)
     with TopicAdmin(settings, replication_factor=replication_factor) as admin:
         if changes := plan(declared, admin.existing(list(declared))):
@@ -86,7 +86,7 @@ def apply(
 def check(*, acls: Acls = False, principal: Principal = ()) -> int:
     """Compare, change nothing; exit status 1 if anything differs."""
     declared, settings = load_topics(), PlatformSettings()
-    principals = _principals(principal)
+    principals = principals_of(principal)
     wanted = plan_acls(declared, load_access(), principals)
     with TopicAdmin(settings) as admin:
         changes = plan(declared, admin.existing(list(declared)))
@@ -106,7 +106,8 @@ def check(*, acls: Acls = False, principal: Principal = ()) -> int:
     return 1 if changes or differ else 0
 
 
-def _principals(given: tuple[str, ...]) -> dict[str, str]:
+def principals_of(given: tuple[str, ...]) -> dict[str, str]:
+    """Short name -> principal, of `name=User:x` as the command line has them. Raises ConfigurationError."""
     principals = default_principals(load_access())
     for each in given:
         name, _, who = each.partition("=")
