@@ -18,6 +18,13 @@ CASES: dict[str, Case] = {
     "a setting of another type": ({"ingest": {"settings": {"max_batch_events": "many"}}}, ["max_batch_events"]),
     "a secret among the settings": ({"notifier": {"settings": {"smtp_password": "x"}}}, ["smtp_password"]),
     "plain text": ({"ingest": {"settings": {"allow_plaintext": True}}}, ["allow_plaintext"]),
+    "webhooks into the cluster": (
+        {"notifier": {"settings": {"allow_private_endpoints": True}}},
+        ["allow_private_endpoints"],
+    ),
+    "webhooks in plain text": ({"notifier": {"settings": {"allow_plain_http": True}}}, ["allow_plain_http"]),
+    "e-mail in plain text": ({"notifier": {"settings": {"smtp_starttls": False}}}, ["smtp_starttls"]),
+    "retries as tests have them": ({"notifier": {"settings": {"retry_scale": 0.1}}}, ["retry_scale"]),
     "more matchers than partitions": ({"matcher": {"replicas": 13}}, ["replicas", "12"]),
     "scaling beyond the partitions": ({"matcher": {"autoscaling": {"maxReplicas": 13}}}, ["maxReplicas", "12"]),
     "scaling upside down": (

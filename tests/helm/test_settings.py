@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,11 @@ def test_a_secret_cannot_be_given_in_the_clear(service: str) -> None:
     assert not secrets & open_to.keys()
     assert open_to.keys() <= SETTINGS[service].model_fields.keys()
     assert {"kafka_request_timeout_ms", "stall_after_s"} <= open_to.keys()
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_what_is_for_development_cannot_be_given(service: str) -> None:
+    fields = SETTINGS[service].model_fields
+    meant = {name for name, field in fields.items() if re.search(r"[Dd]evelopment|in tests", field.description or "")}
+    assert "allow_plaintext" in meant
+    assert not meant & schema()["properties"][service]["properties"]["settings"]["properties"].keys()
