@@ -38,7 +38,7 @@ def check(
     """Read a roster FILE by the mapping in a registry file, and say what is found. Nothing is sent, no name is shown.
 
     Exit status 1 if anything in it cannot be read."""
-    known = {r.id: r for r in load_registry(_text(registry)) if isinstance(r, Facility)}
+    known = {r.id: r for r in load_registry(registry) if isinstance(r, Facility)}
     if facility not in known:
         raise ContractViolation("facility_unknown", f"{registry} has no facility {facility}", "--facility")
     found = known[facility]
@@ -85,10 +85,3 @@ def facts(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
 
 def _rows(snapshot: Snapshot) -> Iterator[Row]:
     return chain.from_iterable(snapshot.rows.values())
-
-
-def _text(path: Path) -> str:
-    try:
-        return file_bytes(path).decode()
-    except UnicodeDecodeError:
-        raise ContractViolation("registry_file_invalid", f"{path} is no UTF-8 text") from None

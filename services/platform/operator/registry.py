@@ -17,6 +17,7 @@ from contracts.types.registry import RegistryRecord, registry_key
 from services.platform.errors import ContractViolation
 from services.platform.kafka.clients import make_producer
 from services.platform.kafka.doors import explained
+from services.platform.operator.reading import file_bytes
 from services.platform.registry import REGISTRY_TOPIC, hash_key, new_key
 from services.platform.settings import PlatformSettings
 
@@ -26,19 +27,21 @@ app = App(name="registry", help="Agencies, facilities and sources.")
 console = Console()
 
 
-def load_registry(text: str) -> list[RegistryRecord]:
-    """Records from YAML or JSON: a list under `records`.
+def load_registry(file: Path) -> list[RegistryRecord]:
+    """Records from YAML or JSON: a list under `records`. file: may be a pipe.
 
     Raises:
-        ContractViolation: not such a file, or a record is not what the contract says; `field` says which.
+        ContractViolation: it cannot be read, or is not such a file, or a record is not what the contract says; `field`
+            says which.
     """
+    raw = file_bytes(file)
     try:
-        return msgspec.convert(yaml.safe_load(text)["records"], list[RegistryRecord])
+        return msgspec.convert(yaml.safe_load(raw.decode())["records"], list[RegistryRecord])
     except msgspec.ValidationError as error:
         raise ContractViolation("registry_record_invalid", str(error)) from None
-    except (yaml.YAMLError, KeyError, TypeError):
+    except (UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         raise ContractViolation(
-            "registry_file_invalid", "want a YAML or JSON object with a list under `records`"
+            "registry_file_invalid", "want a YAML or JSON object (UTF-8) with a list under `records`"
         ) from None
 
 
@@ -74,7 +77,7 @@ async def publish(settings: PlatformSettings, records: list[RegistryRecord]) -> 
 @app.command
 def apply(file: Path) -> int:
     """Publish every record of FILE (YAML or JSON); a record that is there already is replaced whole."""
-    records = load_registry(file.read_text("utf-8"))
+    records = load_registry(file)
     asyncio.run(publish(PlatformSettings(), records))
     console.print(f"{len(records)} records on {REGISTRY_TOPIC}")
     return 0
