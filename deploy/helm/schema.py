@@ -266,6 +266,7 @@ def schema() -> Json:
                         "resources": ANY,
                     }
                 ),
+                "toolbox": _object({"enabled": FLAG, "resources": ANY}),
                 "ingest": _service("ingest", _edge()),
                 "matcher": _service("matcher", _matcher()),
                 "notifier": _service("notifier", _notifier()),

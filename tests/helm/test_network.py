@@ -12,7 +12,7 @@ from tests.helm.chart import EXAMPLES, Chart, Objects, merged
 from tests.helm.reach import End, may_reach
 
 HOME = "justice"
-COMPONENTS = ("ingest", "matcher", "notifier", "setup")
+COMPONENTS = ("ingest", "matcher", "notifier", "setup", "toolbox")
 DNS = End("kube-system", {"k8s-app": "kube-dns"})
 KAFKA = End("kafka", {"strimzi.io/cluster": "justice"})
 DATABASE = End(HOME, {"cnpg.io/cluster": "sallyport-db"})
@@ -68,7 +68,7 @@ def test_everybody_needs_names_and_kafka(objects: Objects, component: str) -> No
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_database_is_the_notifiers(objects: Objects, component: str) -> None:
-    assert may(objects, own(objects, component), DATABASE, 5432) == (component in ("notifier", "setup"))
+    assert may(objects, own(objects, component), DATABASE, 5432) == (component in ("notifier", "setup", "toolbox"))
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -100,7 +100,7 @@ def test_the_edge_reaches_the_two_edges(objects: Objects, component: str, is_ope
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_prometheus_reaches_the_services_and_a_stranger_nothing(objects: Objects, component: str) -> None:
     pod = own(objects, component)
-    assert may(objects, PROMETHEUS, pod, 8080) == (component != "setup")
+    assert may(objects, PROMETHEUS, pod, 8080) == (component not in ("setup", "toolbox"))
     assert not may(objects, STRANGER, pod, 8080)
     assert not may(objects, NEIGHBOUR, pod, 8080)
     assert not may(objects, INTERNET[0], pod, 8080)

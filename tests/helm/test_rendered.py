@@ -24,6 +24,8 @@ def workload(objects: Objects, service: str) -> Object:
 def pod(objects: Objects, service: str) -> Any:
     if service == "setup":
         return only(objects, "Job")["spec"]["template"]["spec"]
+    if service == "toolbox":
+        return only(objects, "Deployment", "toolbox")["spec"]["template"]["spec"]
     return workload(objects, service)["spec"]["template"]["spec"]
 
 
@@ -46,7 +48,7 @@ def files(objects: Objects, service: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "setup"])
+@pytest.mark.parametrize("service", [*SERVICES, "setup", "toolbox"])
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["minimal", "everything"])
 def test_every_pod_is_restricted(chart: Chart, service: str, values: dict[str, Any]) -> None:
     spec = pod(chart.with_minimal(values), service)
@@ -177,7 +179,7 @@ def test_secrets_are_files_and_never_in_the_environment(chart: Chart) -> None:
         "/run/sallyport/ca/kafka.crt",
     }
     assert files(objects, "ingest").keys() == {"/run/sallyport/secrets/kafka_password", "/run/sallyport/ca/kafka.crt"}
-    for service in (*SERVICES, "setup"):
+    for service in (*SERVICES, "setup", "toolbox"):
         for container in pod(objects, service)["containers"]:
             assert not container.get("envFrom")
             assert all("secretKeyRef" not in entry.get("valueFrom", {}) for entry in container["env"])

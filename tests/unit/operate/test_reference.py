@@ -57,6 +57,9 @@ def test_type_bounds_default_and_secrecy_are_told() -> None:
     ]
 
 
+_LINE = re.compile(
+    r"^(?:[A-Z_]+=\S+ +|kubectl (?:.+ )?exec .* -- |python -m deploy\.cluster (?=sallyport ))*(sallyport (?!-)[a-z].*)$"
+)
 _INLINE = re.compile(r"`(sallyport [^`]+)`")
 _ENDS = ("|", ">", "<", "&&", ";", "2>", ">>")
 
@@ -67,8 +70,8 @@ def commands_of(text: str) -> Iterator[tuple[str, bool]]:
     joined = text.replace("\\\n", " ")
     for line in joined.splitlines():
         bare = line.strip().removeprefix("$ ")
-        # Behind variables and a shell's `exec`, too: `SALLYPORT_API_KEY=… sallyport feed …`.
-        if (found := re.match(r"^(?:[A-Z_]+=\S+ +)*(sallyport (?!-)[a-z].*)$", bare)) and line.startswith((" ", "$")):
+        # Behind variables, too: `SALLYPORT_API_KEY=… sallyport feed …`; and behind what carries it into a container.
+        if (found := _LINE.match(bare)) and line.startswith((" ", "$")):
             yield found[1], False
         else:
             yield from ((command, True) for command in _INLINE.findall(line))
@@ -106,11 +109,13 @@ def test_every_command_line_parses(page: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_wrong_command_line_is_found() -> None:
     page = "text\n\n    sallyport feeds show   # no such\n    A=b sallyport ledger rewind\n"
+    page += "    kubectl -n sallyport exec -i deploy/sallyport-toolbox -- sallyport registry put /dev/stdin < FILE\n"
     page += "and `sallyport breaker shut`\n"
     found = dict(commands_of(page))
     assert found == {
         "sallyport feeds show   # no such": False,
         "sallyport ledger rewind": False,
+        "sallyport registry put /dev/stdin < FILE": False,
         "sallyport breaker shut": True,
     }
     assert all(wrong_with(command, brief) for command, brief in found.items())

@@ -26,6 +26,16 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{- /* What every container for commands has. Arguments: root, image (whose), resources. */ -}}
+{{- define "sallyport.commandContainer" -}}
+image: {{ include "sallyport.image" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+resources:
+  {{- toYaml .resources | nindent 2 }}
+securityContext:
+  {{- include "sallyport.containerSecurity" .root | nindent 2 }}
+{{- end -}}
+
 {{- /* Arguments: root, user (a key of kafka.users). */ -}}
 {{- define "sallyport.kafkaEnv" -}}
 {{- $kafka := .root.Values.kafka -}}
@@ -68,6 +78,15 @@ capabilities: {drop: [ALL]}
 {{ include "sallyport.source" (dict "name" $name "key" .Values.database.urlKey "path" "database_url") }}
 {{- end -}}
 
+{{- /* The notifier's, for Kafka, its database and what is encrypted in that. */ -}}
+{{- define "sallyport.ledgerSecrets" -}}
+{{- $keys := .Values.notifier.secretsKeys -}}
+{{- $name := required "notifier.secretsKeys.secretName: an existing secret with the keys that webhook secrets are encrypted with" $keys.secretName -}}
+{{ include "sallyport.kafkaSecret" (dict "root" . "user" "notifier") }}
+{{ include "sallyport.databaseSecret" . }}
+{{ include "sallyport.source" (dict "name" $name "key" $keys.key "path" "secrets_keys") }}
+{{- end -}}
+
 {{- /* Arguments: root, kafka, database, mail (booleans: whose CAs). Nothing where none is given. */ -}}
 {{- define "sallyport.caSources" -}}
 {{- $values := .root.Values -}}
@@ -107,7 +126,12 @@ capabilities: {drop: [ALL]}
 {{- with .own }}
 {{ . }}
 {{- end }}
-{{- range $name, $value := $own.settings }}
+{{- include "sallyport.settingsEnv" $own }}
+{{- end -}}
+
+{{- /* The `settings` of a service, each with a line break before it. */ -}}
+{{- define "sallyport.settingsEnv" -}}
+{{- range $name, $value := .settings }}
 - name: SALLYPORT_{{ upper $name }}
   value: {{ include "sallyport.scalar" $value }}
 {{- end }}
