@@ -37,6 +37,7 @@ OWN: Final = frozenset(
         "drain_deadline_s",
         "instance",
         "otlp_endpoint",
+        "otlp_ca_file",
         "trace_sample_ratio",
         "database_ca_file",
         "migrate_on_start",
@@ -90,7 +91,7 @@ def _number(kind: str, **bounds: float) -> Json:
 PORT: Final = _number("integer", minimum=1, maximum=65535)
 PORTS: Final = _list(PORT, minItems=1)
 NAME: Final[Json] = {"type": "string", "pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
-CA: Final = _object({"secretName": NAME, "key": TEXT})
+FILE_OF_SECRET: Final = _object({"secretName": NAME, "key": TEXT})
 HOSTS: Final = _list({"type": "string", "minLength": 1})
 LEVEL: Final[Json] = {"enum": ["debug", "info", "warning", "error"]}
 NETWORKS: Final = _list({"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$"})
@@ -171,7 +172,7 @@ def _matcher() -> Json:
         "staticMembership": FLAG,
         "sessionTimeoutSeconds": _number("number", minimum=6, maximum=1800),
         "identityModel": _object({"configMapName": NAME, "key": TEXT}),
-        "identitySearchToken": _object({"secretName": NAME, "key": TEXT}),
+        "identitySearchToken": FILE_OF_SECRET,
         "autoscaling": _object(
             {
                 "enabled": FLAG,
@@ -194,10 +195,10 @@ def _notifier() -> Json:
         "username": TEXT,
         "passwordSecretName": NAME,
         "passwordKey": TEXT,
-        "ca": CA,
+        "ca": FILE_OF_SECRET,
     }
     return {
-        "secretsKeys": _object({"secretName": NAME, "key": TEXT}),
+        "secretsKeys": FILE_OF_SECRET,
         "publicUrl": {"type": "string", "pattern": "^(https?://.+)?$"},
         "mail": _object(mail),
         **_edge(),
@@ -249,12 +250,12 @@ def schema() -> Json:
                     {
                         "bootstrapServers": {"type": "string", "pattern": "^([^\\s,:]+:[0-9]+(,[^\\s,:]+:[0-9]+)*)?$"},
                         "saslMechanism": {"enum": ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]},
-                        "ca": CA,
+                        "ca": FILE_OF_SECRET,
                         "users": _object(dict.fromkeys(("operator", *SETTINGS), user)),
                     }
                 ),
                 "strimzi": _object({"users": _object({"enabled": FLAG, "cluster": NAME, "namespace": NAME})}),
-                "database": _object({"secretName": NAME, "urlKey": TEXT, "ca": CA}),
+                "database": _object({"secretName": NAME, "urlKey": TEXT, "ca": FILE_OF_SECRET}),
                 "setup": _object(
                     {
                         "enabled": FLAG,
@@ -270,7 +271,14 @@ def schema() -> Json:
                 "ingest": _service("ingest", _edge()),
                 "matcher": _service("matcher", _matcher()),
                 "notifier": _service("notifier", _notifier()),
-                "traces": _object({"endpoint": TEXT, "sampleRatio": _number("number", minimum=0, maximum=1)}),
+                "traces": _object(
+                    {
+                        "endpoint": TEXT,
+                        "sampleRatio": _number("number", minimum=0, maximum=1),
+                        "headers": FILE_OF_SECRET,
+                        "ca": FILE_OF_SECRET,
+                    }
+                ),
                 "networkPolicy": _network(),
                 "serviceMonitor": _object({"enabled": FLAG, "labels": MAP, "interval": TEXT}),
                 "prometheusRule": _object({"enabled": FLAG, "labels": MAP}),

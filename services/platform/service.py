@@ -133,7 +133,14 @@ def run(name: str, settings: PlatformSettings, build: Callable[[Stop], Service])
     instance = settings.instance or instance_name(name)
     configure(name, instance, settings.log_level)
     BUILD.labels(name, build_version()).set(1)
-    tracing.set_up(name, instance, settings.otlp_endpoint, settings.trace_sample_ratio)
+    tracing.set_up(
+        name,
+        instance,
+        settings.otlp_endpoint,
+        settings.trace_sample_ratio,
+        headers=settings.otlp_headers.get_secret_value(),
+        ca_file=settings.otlp_ca_file,
+    )
     try:
         return uvloop.run(_serve(build, settings.drain_deadline_s), loop_factory=ServiceLoop)
     finally:

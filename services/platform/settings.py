@@ -78,6 +78,14 @@ class PlatformSettings(BaseSettings):
         description="Where traces go: base URL of an OTLP receiver (http/protobuf), such as http://collector:4318; "
         "empty: no traces.",
     )
+    otlp_headers: SecretStr = Field(
+        default=SecretStr(""),
+        description="Headers for that receiver, such as authorization=Bearer%20TOKEN; comma-separated, values may be "
+        "percent-encoded.",
+    )
+    otlp_ca_file: str = Field(
+        default="", description="CA certificates (PEM) to trust for that receiver; empty: those of Python's certifi."
+    )
     trace_sample_ratio: float = Field(
         default=1.0,
         ge=0,

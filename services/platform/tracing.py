@@ -111,14 +111,17 @@ _strict = False
 """For tests: an attribute that is not allowed raises UnknownAttribute."""
 
 
-def set_up(service: str, instance: str, endpoint: str, sample_ratio: float) -> None:
+def set_up(
+    service: str, instance: str, endpoint: str, sample_ratio: float, *, headers: str = "", ca_file: str = ""
+) -> None:
     """Record the spans of this process from now on, if there is an endpoint.
 
     endpoint: base URL of an OTLP receiver (http/protobuf); empty: record nothing. sample_ratio: share of the traces
-    begun here that are recorded.
+    begun here that are recorded. headers, ca_file: for the receiver, as the settings say; empty: what OpenTelemetry's
+    own variables say.
 
     Raises:
-        ConfigurationError: the endpoint is no http(s) URL.
+        ConfigurationError: the endpoint is no http(s) URL, the headers are none, or there are no CAs in the file.
     """
     global _recorder
     if not endpoint:
@@ -126,7 +129,7 @@ def set_up(service: str, instance: str, endpoint: str, sample_ratio: float) -> N
         return
     from services.platform.tracing_otlp import OtlpRecorder  # half a second and 15 MB that nobody pays who has no use
 
-    _recorder = OtlpRecorder(service, instance, endpoint, sample_ratio)
+    _recorder = OtlpRecorder(service, instance, endpoint, sample_ratio, headers=headers, ca_file=ca_file)
 
 
 def shut_down(deadline_s: float) -> None:

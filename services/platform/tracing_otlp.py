@@ -22,11 +22,13 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.re import parse_env_headers
 
 from services.platform.build import build_version
 from services.platform.errors import ConfigurationError
 from services.platform.logs import get_logger
 from services.platform.metrics import SPANS
+from services.platform.tls import tls_context
 from services.platform.tracing import Kind, Span, Value, allowed
 
 __all__ = ["OtlpRecorder", "SpanQueue", "traces_url"]
@@ -57,12 +59,19 @@ class OtlpRecorder:
     """Records the spans of one process. A trace that a sender began is recorded if the sender says so."""
 
     def __init__(
-        self, service: str, instance: str, endpoint: str, sample_ratio: float, exporter: SpanExporter | None = None
+        self,
+        service: str,
+        instance: str,
+        endpoint: str,
+        sample_ratio: float,
+        exporter: SpanExporter | None = None,
+        *,
+        headers: str = "",
+        ca_file: str = "",
     ) -> None:
-        url = traces_url(endpoint)
         # Its own words, for every batch that failed, and with the URL in them. Ours are in SpanQueue.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        self._queue = SpanQueue(exporter or OTLPSpanExporter(url, timeout=_EXPORT_S))
+        self._queue = SpanQueue(exporter or _exporter(endpoint, headers, ca_file))
         resource = Resource.create(
             {
                 "service.namespace": "sallyport",
@@ -104,6 +113,17 @@ class OtlpRecorder:
 
     def shut_down(self, deadline_s: float) -> None:
         self._queue.close(deadline_s)
+
+
+def _exporter(endpoint: str, headers: str, ca_file: str) -> SpanExporter:
+    """Raises ConfigurationError."""
+    parsed = parse_env_headers(headers, liberal=True)
+    if len(parsed) != sum(bool(part.strip()) for part in headers.split(",")):
+        raise ConfigurationError("SALLYPORT_OTLP_HEADERS: want name=value, comma-separated")
+    tls_context(ca_file, "SALLYPORT_OTLP_CA_FILE")  # the exporter would say it batch by batch
+    return OTLPSpanExporter(
+        traces_url(endpoint), certificate_file=ca_file or None, headers=parsed or None, timeout=_EXPORT_S
+    )
 
 
 class _Recorded(Span):

@@ -164,7 +164,12 @@ def test_numbers_arrive_as_they_were_written(chart: Chart) -> None:
 
 def test_secrets_are_files_and_never_in_the_environment(chart: Chart) -> None:
     objects = chart.with_minimal(EVERYTHING)
+    traces = {
+        "/run/sallyport/secrets/otlp_headers": ("traces", "otlp_headers"),
+        "/run/sallyport/ca/traces.crt": ("traces-ca", "ca.crt"),
+    }
     assert files(objects, "notifier") == {
+        **traces,
         "/run/sallyport/secrets/kafka_password": ("kafka-notifier", "password"),
         "/run/sallyport/secrets/database_url": ("db", "uri"),
         "/run/sallyport/secrets/secrets_keys": ("keys", "secrets_keys"),
@@ -173,12 +178,17 @@ def test_secrets_are_files_and_never_in_the_environment(chart: Chart) -> None:
         "/run/sallyport/ca/database.crt": ("db-ca", "ca.crt"),
         "/run/sallyport/ca/mail.crt": ("mail-ca", "ca.crt"),
     }
-    assert files(objects, "matcher").keys() == {
+    assert files(objects, "matcher").keys() - traces.keys() == {
         "/run/sallyport/secrets/kafka_password",
         "/run/sallyport/secrets/identity_search_token",
         "/run/sallyport/ca/kafka.crt",
     }
-    assert files(objects, "ingest").keys() == {"/run/sallyport/secrets/kafka_password", "/run/sallyport/ca/kafka.crt"}
+    assert files(objects, "ingest") == {
+        **traces,
+        "/run/sallyport/secrets/kafka_password": ("kafka-ingest", "password"),
+        "/run/sallyport/ca/kafka.crt": ("kafka-ca", "ca.crt"),
+    }
+    assert not traces.keys() & files(chart.with_minimal(EVERYTHING, {"traces": {"endpoint": ""}}), "ingest").keys()
     for service in (*SERVICES, "setup", "toolbox"):
         for container in pod(objects, service)["containers"]:
             assert not container.get("envFrom")

@@ -57,7 +57,11 @@ EVERYTHING: dict[str, Any] = {
         "serviceAccount": {"annotations": {"e": "f"}},
         "service": {"annotations": {"g": "h"}},
     },
-    "traces": {"endpoint": "http://collector:4318"},
+    "traces": {
+        "endpoint": "https://collector:4318",
+        "headers": {"secretName": "traces"},
+        "ca": {"secretName": "traces-ca"},
+    },
     "networkPolicy": {
         "traces": {"to": [{"podSelector": {}}]},
         "ingestFrom": [{"podSelector": {}}],

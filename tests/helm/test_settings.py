@@ -66,6 +66,8 @@ def test_the_service_takes_them(chart: Chart, service: str, tmp_path: Path, monk
     assert settings.kafka_username == f"sallyport-{service}"
     assert settings.kafka_password.get_secret_value() == "of-kafka_password"
     assert not settings.allow_plaintext
+    assert settings.otlp_headers.get_secret_value() == "of-otlp_headers"
+    assert settings.otlp_ca_file in files(objects, service)
     assert settings.http_host == "0.0.0.0"
     assert settings.instance == f"sp-sallyport-{service}-0"
     if isinstance(settings, NotifierSettings):
@@ -81,7 +83,14 @@ def test_the_service_takes_them(chart: Chart, service: str, tmp_path: Path, monk
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_secret_cannot_be_given_in_the_clear(service: str) -> None:
     open_to = schema()["properties"][service]["properties"]["settings"]["properties"]
-    secrets = {"kafka_password", "database_url", "secrets_keys", "smtp_password", "identity_search_token"}
+    secrets = {
+        "kafka_password",
+        "database_url",
+        "secrets_keys",
+        "smtp_password",
+        "identity_search_token",
+        "otlp_headers",
+    }
     assert not secrets & open_to.keys()
     assert open_to.keys() <= SETTINGS[service].model_fields.keys()
     assert {"kafka_request_timeout_ms", "stall_after_s"} <= open_to.keys()

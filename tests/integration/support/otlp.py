@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,10 +34,13 @@ class SpanSeen:
 
 
 class _Server:
-    """An HTTP server in a thread; a context manager that can be stopped and started again on its port."""
+    """An HTTP server in a thread; a context manager that can be stopped and started again on its port. tls: speaks
+    that, as localhost. headers: of every request."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
+        self.headers: list[dict[str, str]] = []
+        self._tls = tls
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -47,7 +51,8 @@ class _Server:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, answer = outer.post(self.path, dict(self.headers), body)
+                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
+                status, answer = outer.post(self.path, body)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -58,6 +63,8 @@ class _Server:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
@@ -66,12 +73,12 @@ class _Server:
             self._server.server_close()
             self._server = None
 
-    def post(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         raise NotImplementedError
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}" if self._tls is None else f"https://localhost:{self.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -86,13 +93,13 @@ class _Server:
 class Receiver(_Server):
     """spans: all that came, in order. paths: where to. away: answers 503, as a receiver behind a proxy that is gone."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.spans: list[SpanSeen] = []
         self.paths: set[str] = set()
         self.away = False
 
-    def post(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         if self.away:
             return 503, b""
         self.paths.add(path)
@@ -115,16 +122,14 @@ class Receiver(_Server):
 
 
 class Endpoint(_Server):
-    """An agency's webhook. answers: statuses to give first; then 200. headers: of every request."""
+    """An agency's webhook. answers: statuses to give first; then 200."""
 
     def __init__(self, answers: Iterable[int] = ()) -> None:
         super().__init__()
         self._answers = list(answers)
-        self.headers: list[dict[str, str]] = []
         self.taken = 0
 
-    def post(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        self.headers.append({name.lower(): value for name, value in headers.items()})
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         status = self._answers.pop(0) if self._answers else 200
         self.taken += status == 200
         return status, b""

@@ -87,7 +87,7 @@ securityContext:
 {{ include "sallyport.source" (dict "name" $name "key" $keys.key "path" "secrets_keys") }}
 {{- end -}}
 
-{{- /* Arguments: root, kafka, database, mail (booleans: whose CAs). Nothing where none is given. */ -}}
+{{- /* Arguments: root, kafka, database, mail, traces (booleans: whose CAs). Nothing where none is given. */ -}}
 {{- define "sallyport.caSources" -}}
 {{- $values := .root.Values -}}
 {{- if and .kafka $values.kafka.ca.secretName }}
@@ -98,6 +98,9 @@ securityContext:
 {{- end }}
 {{- if and .mail $values.notifier.mail.ca.secretName }}
 {{ include "sallyport.source" (dict "name" $values.notifier.mail.ca.secretName "key" $values.notifier.mail.ca.key "path" "mail.crt") }}
+{{- end }}
+{{- if and .traces $values.traces.endpoint $values.traces.ca.secretName }}
+{{ include "sallyport.source" (dict "name" $values.traces.ca.secretName "key" $values.traces.ca.key "path" "traces.crt") }}
 {{- end }}
 {{- end -}}
 
@@ -117,12 +120,16 @@ securityContext:
   value: {{ include "sallyport.scalar" $own.drainDeadlineSeconds }}
 - name: SALLYPORT_INSTANCE
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
-{{- if .root.Values.traces.endpoint }}
+{{- with .root.Values.traces }}{{ if .endpoint }}
 - name: SALLYPORT_OTLP_ENDPOINT
-  value: {{ .root.Values.traces.endpoint | quote }}
+  value: {{ .endpoint | quote }}
 - name: SALLYPORT_TRACE_SAMPLE_RATIO
-  value: {{ include "sallyport.scalar" .root.Values.traces.sampleRatio }}
+  value: {{ include "sallyport.scalar" .sampleRatio }}
+{{- if .ca.secretName }}
+- name: SALLYPORT_OTLP_CA_FILE
+  value: /run/sallyport/ca/traces.crt
 {{- end }}
+{{- end }}{{ end }}
 {{- with .own }}
 {{ . }}
 {{- end }}
@@ -235,6 +242,9 @@ spec:
         defaultMode: 0440
         sources:
           {{- trim .secrets | nindent 10 }}
+          {{- with .root.Values.traces }}{{ if and .endpoint .headers.secretName }}
+          {{- include "sallyport.source" (dict "name" .headers.secretName "key" .headers.key "path" "otlp_headers") | nindent 10 }}
+          {{- end }}{{ end }}
     {{- if trim .cas }}
     - name: ca
       projected:
