@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import yaml
-
 from contracts.catalog import load_access, load_topics
 from deploy.helm.schema import CHART
 from services.platform.kafka.acls import Binding, default_principals, plan_acls
@@ -46,14 +44,6 @@ def test_monitors_find_the_services_under_the_names_that_the_rules_know(chart: C
         (endpoint,) = monitor["spec"]["endpoints"]
         assert endpoint["port"] in {port["name"] for port in found["spec"]["ports"]}
         assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": f"sallyport-{service}"}]
-
-
-def test_the_rules_are_those_that_are_tested(chart: Chart) -> None:
-    objects = chart.with_minimal({"prometheusRule": {"enabled": True}})
-    rendered = [o["spec"] for o in objects if o["kind"] == "PrometheusRule"]
-    written = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((OBSERVE / "rules").glob("*.yaml"))]
-    assert written, "no rules"
-    assert rendered == written
 
 
 def test_the_boards_are_those_of_the_repository(chart: Chart) -> None:
