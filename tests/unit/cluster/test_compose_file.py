@@ -23,8 +23,9 @@ OURS = ("setup", "ingest", "matcher-1", "matcher-2", "notifier")
 def test_there_are_three_brokers_two_matchers_and_the_rest() -> None:
     assert set(SERVICES) == {
         *("kafka-1", "kafka-2", "kafka-3", "postgres", "setup"),
-        *("ingest", "matcher-1", "matcher-2", "notifier", "prometheus", "grafana"),
+        *("ingest", "matcher-1", "matcher-2", "notifier", "prometheus", "alertmanager", "grafana"),
     }
+    assert {name: of["profiles"] for name, of in SERVICES.items() if "profiles" in of} == {"alertmanager": ["alerts"]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -48,13 +49,14 @@ def test_only_the_two_edges_are_published_and_on_this_machine_unless_told_otherw
     }
 
 
-def test_only_the_notifier_is_on_a_network_that_leads_out() -> None:
+def test_only_the_notifier_and_alertmanager_are_on_a_network_that_leads_out_and_not_on_the_same() -> None:
     networks: dict[str, Any] = FILE["networks"]
     closed = {name for name, of in networks.items() if (of or {}).get("internal")}
     masquerade = "com.docker.network.bridge.enable_ip_masquerade"
     one_way = {n for n, of in networks.items() if (of or {}).get("driver_opts", {}).get(masquerade) == "false"}
     out = set(networks) - closed - one_way
-    assert [name for name, service in SERVICES.items() if out & set(service["networks"])] == ["notifier"]
+    leads = {name: out & set(service["networks"]) for name, service in SERVICES.items()}
+    assert {name: of for name, of in leads.items() if of} == {"notifier": {"outside"}, "alertmanager": {"alerts"}}
     assert [name for name, service in SERVICES.items() if one_way & set(service["networks"])] == ["ingest"]
     on_database = {name for name, service in SERVICES.items() if "database" in service["networks"]}
     assert on_database == {"postgres", "setup", "notifier"}
