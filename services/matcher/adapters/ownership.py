@@ -17,7 +17,7 @@ from services.matcher.adapters.membership import Membership
 from services.matcher.adapters.records import CUSTODY_UNREADABLE
 from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.writer import StateLog
-from services.matcher.domain.fold import EPISODE_CLOSED
+from services.matcher.domain.fold import REFUSALS
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import DETAINERS
@@ -59,7 +59,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._ground = ground
         self.wholes = broadcasts(ground)
-        for code in (CUSTODY_UNREADABLE, EPISODE_CLOSED, *(whole.unreadable for whole in self.wholes)):
+        for code in (CUSTODY_UNREADABLE, *REFUSALS, *(whole.unreadable for whole in self.wholes)):
             REJECTS.labels(code)  # from 0 on: a burst after a start is an increase
         self._store = store
         self._clock = clock

@@ -150,13 +150,16 @@ async def _partition(settings: MatcherSettings, number: int, known: Known) -> Re
         next_offset, built.events = record.offset + 1, built.events + 1
         try:
             given = custody_input_of(record)
-        except ContractViolation:  # is in rejects.v1 since it was first read
+        except ContractViolation:  # is in rejects.v1 since it was first read, as what finds no room below
             built.refused += 1
             continue
         episode = episodes.get(given.episode_id)
         if episode is None:
             event = given.fact.event
             episode = episodes[given.episode_id] = Episode(event.facility, event.booking_number, given.episode_id)
+        if not episode.has_room(given.fact):
+            built.refused += 1
+            continue
         episode.add(given.fact)
         clock = max(clock, given.fact.accepted_at)
     records: list[OutRecord] = []

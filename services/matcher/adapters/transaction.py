@@ -29,7 +29,7 @@ from services.matcher.adapters.records import (
     tally_record,
 )
 from services.matcher.adapters.traces import Contexts, span_of
-from services.matcher.domain.fold import Outputs, evolve
+from services.matcher.domain.fold import REFUSALS, Outputs, evolve
 from services.matcher.domain.inputs import (
     BreakerInput,
     CustodyInput,
@@ -114,7 +114,7 @@ class Transaction:
             clock = min(clock, given.fact.accepted_at) if isinstance(given, CustodyInput) else self._state.clock
         outputs = evolve(self._state, given, self._now, clock)
         if outputs.refused is not None:
-            raise ContractViolation(outputs.refused, "the episode ended long ago and has been put away")
+            raise ContractViolation(outputs.refused, REFUSALS[outputs.refused])
         kind = _KINDS[type(given)]
         self._inputs[kind] += 1
         span = _UNTRACED

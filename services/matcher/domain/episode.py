@@ -43,7 +43,13 @@ from contracts.types.custody import (
 from contracts.types.person import Person
 from services.matcher.domain.persons import Merges, merged
 
-__all__ = ["Episode", "EpisodeView", "Fact", "FactId"]
+__all__ = ["ROOM", "ROOM_WITH_RESERVE", "Episode", "EpisodeView", "Fact", "FactId"]
+
+ROOM: Final = 1024 * 1024
+ROOM_WITH_RESERVE: Final = ROOM + ROOM // 2
+"""Bytes of facts that an episode keeps; and with what is taken to the last. It is one record of custody.state.v1, with
+what was published of it, and a record that Kafka does not take stops its partition for ever."""
+_TAKEN_TO_THE_LAST: Final = (Released, Transferred, Died, Returned, Voided)
 
 FactId = tuple[str, str]
 """(source, event id): what names an event (CloudEvents 1.0, section 3.1)."""
@@ -65,6 +71,11 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
     def order(self) -> tuple[datetime, int, str, str]:
         """Which of two facts is the newer; the ids only make it total."""
         return (self.event.occurred_at, self.event.sequence, self.source, self.event_id)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes where it is kept."""
+        return len(msgspec.json.encode(self)) + 1
 
 
 class EpisodeView(Struct, frozen=True, gc=False):
@@ -113,7 +124,7 @@ class EpisodeView(Struct, frozen=True, gc=False):
 class Episode:
     """The facts of one booking. `add` is the only way in."""
 
-    __slots__ = ("_discarded", "_facts", "_view", "booking_number", "facility", "id")
+    __slots__ = ("_discarded", "_facts", "_size", "_view", "booking_number", "facility", "id")
 
     def __init__(self, facility: str, booking_number: str, known_id: str | None = None) -> None:
         self.facility = facility
@@ -122,6 +133,7 @@ class Episode:
         self._facts: dict[FactId, Fact] = {}
         self._discarded: frozenset[FactId] = frozenset()
         self._view: EpisodeView | None = None
+        self._size: int | None = None
 
     @property
     def facts(self) -> list[Fact]:
@@ -133,14 +145,29 @@ class Episode:
         """When the newest of its facts was accepted."""
         return max(fact.accepted_at for fact in self._facts.values())
 
+    @property
+    def size(self) -> int:
+        """Bytes of its facts as they are kept."""
+        if self._size is None:
+            self._size = sum(fact.size for fact in self._facts.values())
+        return self._size
+
+    def has_room(self, fact: Fact) -> bool:
+        """Whether the fact can be taken in, or is known anyway (docs/lifecycle.md, "Too large")."""
+        known = self._facts.get(fact.id)
+        if known is not None and not _is_newer(fact, known):
+            return True
+        room = ROOM_WITH_RESERVE if isinstance(fact.event, _TAKEN_TO_THE_LAST) else ROOM
+        return self.size + _growth(fact, known) <= room
+
     def add(self, fact: Fact) -> bool:
         """Take a fact in; False if it was known. One id with two contents: the newer one stays (rule 8); of one content
         that was accepted twice, the first time counts."""
         known = self._facts.get(fact.id)
-        if known is not None:
-            mine, theirs = _tie(known), _tie(fact)
-            if mine > theirs or (mine == theirs and known.accepted_at <= fact.accepted_at):
-                return False
+        if known is not None and not _is_newer(fact, known):
+            return False
+        if self._size is not None:
+            self._size += _growth(fact, known)
         self._facts[fact.id] = fact
         self._view = None
         return True
@@ -163,6 +190,17 @@ class Episode:
         if self._view is None:
             self._view = _view(self._facts, self._discarded)
         return self._view
+
+
+def _is_newer(fact: Fact, known: Fact) -> bool:
+    """Of two under one id."""
+    mine, theirs = _tie(known), _tie(fact)
+    return mine < theirs or (mine == theirs and known.accepted_at > fact.accepted_at)
+
+
+def _growth(fact: Fact, known: Fact | None) -> int:
+    """How many bytes more are kept with `fact` in the place of `known`."""
+    return fact.size - (known.size if known is not None else 0)
 
 
 def _tie(fact: Fact) -> tuple[datetime, int, bytes]:

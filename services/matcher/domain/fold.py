@@ -8,6 +8,7 @@ docs/lifecycle.md is the specification.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,18 +34,23 @@ from services.matcher.domain.stages import OPEN, Standing, Verdict, derive
 from services.matcher.domain.steward import FeedOutputs, feed_counted, feed_timer
 from services.matcher.domain.telling import Occasion, news, next_conflict, next_review
 
-__all__ = ["EPISODE_CLOSED", "Outputs", "evolve"]
+__all__ = ["EPISODE_CLOSED", "EPISODE_TOO_LARGE", "REFUSALS", "Outputs", "evolve"]
 
 OWN_SOURCE: Final = "sallyport/matcher"
 """Source of a cause that came from no jail and no agency."""
 EPISODE_CLOSED: Final = "episode_closed"
-"""Why a fact was refused: its episode was put away (docs/lifecycle.md)."""
+EPISODE_TOO_LARGE: Final = "episode_too_large"
+REFUSALS: Final[Mapping[str, str]] = {
+    EPISODE_CLOSED: "the episode ended long ago and has been put away",
+    EPISODE_TOO_LARGE: "the episode has too many facts; only an end, a return or a void is still taken",
+}
+"""Why a fact is refused, and what is said of it (docs/lifecycle.md, "Put away" and "Too large")."""
 _LOOK_AGAIN: Final = timedelta(days=1)
 
 
 class Outputs(Struct):
     """What an input led to. changed: ids of the episodes whose state has to be written. watched: facilities whose watch
-    has to be. refused: why the input is not part of the state, and belongs into rejects.v1 (G1)."""
+    has to be. refused: why, of REFUSALS, the input is not part of the state, and belongs into rejects.v1 (G1)."""
 
     conflicts: list[Conflict]
     reviews: list[Review]
@@ -93,6 +99,9 @@ def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Out
     if episode is None:
         episode = Episode(fact.event.facility, fact.event.booking_number, given.episode_id)
         state.episodes[episode.id] = episode
+    elif not episode.has_room(fact):
+        out.refused = EPISODE_TOO_LARGE
+        return
     if not episode.add(fact):
         state.tallies.heard(episode.facility, fact.accepted_at)
         return

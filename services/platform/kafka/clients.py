@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faststream.kafka import KafkaBroker
@@ -13,9 +13,11 @@ from services.platform.kafka.security import broker_security, security_options
 from services.platform.logs import get_logger
 from services.platform.settings import PlatformSettings
 
-__all__ = ["client_options", "leave", "make_broker", "make_consumer", "make_producer"]
+__all__ = ["MAX_RECORD_BYTES", "client_options", "leave", "make_broker", "make_consumer", "make_producer"]
 
 log = get_logger(__name__)
+MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+"""The largest record that a producer sends. Topics that may get such ones take it too (contracts/topics.yaml)."""
 
 
 def client_options(settings: PlatformSettings) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def make_producer(
         acks="all",
         enable_idempotence=True,
         transactional_id=transactional_id,
-        max_request_size=options.pop("max_request_size", 4 * 1024 * 1024),
+        max_request_size=options.pop("max_request_size", MAX_RECORD_BYTES),
         **options,
     )
 
