@@ -68,6 +68,8 @@ class Lane:
     custody_end: the end offset of the partition of custody.events.v1. custody_read: whether all before such an offset
         has been offered. Both raise Unavailable.
     contexts: the traces that changes of the ground belong to.
+    on_restoring: called with the partition before the lane restores, and before its writer starts: raises Unavailable
+        where the partition is not ours.
     on_restored: called, with the offset of custody.events.v1 to go on from, each time the lane begins to serve.
     """
 
@@ -127,11 +129,12 @@ class Lane:
         should it not, because the other one is gone again, then it is ours after a while.
         """
         # Whoever finishes takes nothing up again: it is given to another by now, whom a new writer of ours would fence.
-        while not (self._stopping.is_set() or self._finishing):
+        while not self._is_given_up:
             writer = self._store.writer(self.partition)
             try:
                 await self._restore(writer)
-                await self._serve(writer)
+                if self.serving:
+                    await self._serve(writer)
             except Fenced:
                 log.warning("partition_lost", partition=self.partition, code=Fenced.code)
                 await self._pause(self._settings.fenced_retry_s)
@@ -192,9 +195,13 @@ class Lane:
         if self._inbox.change(name, keys, positions, self._state):
             self._wake.set()
 
+    @property
+    def _is_given_up(self) -> bool:
+        return self._stopping.is_set() or self._finishing
+
     async def _pause(self, seconds: float) -> None:
         """Wait, unless asked to stop."""
-        while not (self._stopping.is_set() or self._finishing):
+        while not self._is_given_up:
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), seconds)
@@ -205,6 +212,10 @@ class Lane:
         started = self._clock.elapsed()
         self._on_restoring(self.partition)
         await self._ground_ready({})
+        # That may have been long, or this process was paused in it: a writer that starts now could fence the heir.
+        if self._is_given_up:
+            return
+        self._on_restoring(self.partition)
         await writer.start()
         if self._parked is not None and self._clean:
             self._state, self.progress, start = self._parked.state, self._parked.progress, self._parked.state_offset

@@ -195,6 +195,44 @@ async def test_a_lane_that_finishes_takes_nothing_up_again() -> None:
     assert store.starts == 1
 
 
+async def test_a_lane_whose_partition_went_away_while_it_waited_for_the_ground_starts_no_writer() -> None:
+    """A process that was paused there would fence the heir."""
+    store = Refusing()
+    made = lane(store)
+    made.serving = False
+    ours, asked, ground = True, asyncio.Event(), asyncio.Event()
+
+    async def ready(_seen: object) -> None:
+        asked.set()
+        await ground.wait()
+
+    def restoring(_partition: int) -> None:
+        if not ours:
+            made.ask_to_stop()  # so that it does not try again
+            raise BrokerUnavailable("the partition is not ours any more")
+
+    made._ground_ready, made._on_restoring = ready, restoring
+    running = asyncio.create_task(made.run())
+    await asyncio.wait_for(asked.wait(), 60)
+    ours = False
+    ground.set()
+    await asyncio.wait_for(running, 60)
+    assert store.starts == 0
+
+
+async def test_nor_does_one_that_was_given_up_meanwhile() -> None:
+    store = Refusing()
+    made = lane(store)
+    made.serving = False
+
+    async def ready(_seen: object) -> None:
+        made.ask_to_stop()
+
+    made._ground_ready = ready
+    await asyncio.wait_for(made.run(), 60)
+    assert store.starts == 0
+
+
 def test_a_backlog_is_judged_by_its_own_time() -> None:
     """We were away for a month: what was scheduled and released then raises no alarm, whenever we read it."""
     state = PartitionState(Ground(ENGINE))
