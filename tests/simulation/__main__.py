@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from tests.simulation.mutations import table
+from tests.simulation.hunting import table
 from tests.simulation.runs import Summary, play, play_all
 
 
@@ -18,7 +18,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10_000, help="play so many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--mutations", action="store_true", help="which planted bugs are found, by what, and how soon")
+    parser.add_argument(
+        "--mutations",
+        action="store_true",
+        help="which planted bugs are found, by what, and how soon; writes seeds.json",
+    )
     options = parser.parse_args()
     if options.seed is not None:
         outcome = play(options.seed, with_story=True)

@@ -54,7 +54,7 @@ class Faults:
             (self._slow, 1),
             (self._poison, 1),
             (self._skew, 1),
-            (self._kill_ingest, 1),
+            (self._kill_ingest, 2),
             (self._kill_notifier, 3),
             (self._hold_notifier, 1),
             (self._database_away, 1.5),
@@ -94,7 +94,7 @@ class Faults:
             for victim in self._world.matchers:
                 if victim.up:
                     self._world.story.say(victim.name, "is killed")
-                    self._world.story.count("kills")
+                    self._world.story.count("kills of matcher")
                     victim.kill()
                     self._restart(victim)
 
@@ -129,31 +129,25 @@ class Faults:
         victim = self._matcher()
         if victim.up:
             self._world.story.say(victim.name, "is killed")
-            self._world.story.count("kills")
+            self._world.story.count("kills of matcher")
             victim.kill()
             self._restart(victim)
 
     def _kill_at_a_step(self) -> None:
         """At some await, soon: most are within a transaction or a restore."""
-        victim: Service = self._matcher()
+        self._falls_soon(self._matcher(), 60)
+
+    def _falls_soon(self, victim: Service, steps: float) -> None:
         if victim.process is not None and victim.up:
-            victim.process.kill_at = victim.process.steps + 1 + int(self._rng.expovariate(1 / 60))
+            victim.process.kill_at = victim.process.steps + 1 + int(self._rng.expovariate(1 / steps))
 
     def _fallen(self, process: Process) -> None:
         self._world.story.say(process.name, f"is killed, before its step {process.steps}")
-        self._world.story.count("kills at a step")
+        self._world.story.count(f"kills of {process.name.partition('-')[0]} at a step")
         self._world.loop.kill(process)
         for service in self._services():
             if service.process is process:
                 self._restart(service)
-
-    def _kill_ingest(self) -> None:
-        victim = self._world.ingest
-        if victim.up:
-            self._world.story.say(victim.name, "is killed")
-            self._world.story.count("kills of ingest")
-            victim.kill()
-            self._world.later(1 + self._rng.random(), victim.start)
 
     def _stop(self) -> None:
         victim = self._matcher()
@@ -162,14 +156,18 @@ class Faults:
             self._world.story.count("stops")
             self._world.loop.spawn(victim.process, victim.stop())
 
+    def _kill_ingest(self) -> None:
+        self._kill_or_let_fall(self._world.ingest, 10)
+
     def _kill_notifier(self) -> None:
-        victim = self._rng.choice(self._world.notifiers)
-        if victim.up and victim.process is not None:
-            if self._rng.random() < 0.5:
-                victim.process.kill_at = victim.process.steps + 1 + int(self._rng.expovariate(1 / 40))
-                return
+        self._kill_or_let_fall(self._rng.choice(self._world.notifiers), 40)
+
+    def _kill_or_let_fall(self, victim: Service, steps: float) -> None:
+        if self._rng.random() < 0.5:
+            self._falls_soon(victim, steps)
+        elif victim.up:
             self._world.story.say(victim.name, "is killed")
-            self._world.story.count("kills of notifiers")
+            self._world.story.count(f"kills of {victim.name.partition('-')[0]}")
             victim.kill()
             self._restart(victim)
 

@@ -155,7 +155,7 @@ class History:
             told = ", ".join(
                 f"{name} {_words(value)}"
                 for name in event.__struct_fields__
-                if name not in ("facility", "booking_number", "agency", "agency_reference")
+                if name not in ("facility", "booking_number", "agency", "agency_reference", "charges")
                 and (value := getattr(event, name))
             )
             lines.append(f"  {send.at:7.2f} s {send.source}: {send.note}: {told}")
@@ -221,6 +221,8 @@ def _lives(
             life.correct()
         for _ in range(rng.choice((0, 0, 0, 1, 1))):
             life.take_back(_second_source(place))
+        if rng.random() < 0.08:
+            life.clutter()
         if rng.random() < 0.06:
             life.drafts = [d for d in life.drafts if not isinstance(d.event, Booked)] or life.drafts
         lives.append(life)

@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.types.custody import (
     Booked,
+    Charge,
     CustodyEvent,
     Died,
     ElsewherePlace,
@@ -48,6 +49,7 @@ _OUT = {
     "over": 6,
 }  # fmt: skip
 """What happens next, with its weight: to somebody in custody, and to somebody who is not."""
+_CHARGES = [Charge(description="AS CHARGED, AND AS CHARGED BEFORE ".ljust(200, "."))] * 20
 _MAX_PERSONAL = 6
 """Facts about who it is, at most: the truth looks at every selection of them (ever_notifiable)."""
 
@@ -190,6 +192,12 @@ class Life:
             **fields,  # type: ignore[arg-type]
         )
         self.drafts.append(Draft(self._source, f"{self.booking}-{len(self.drafts) + 1}", event))
+
+    def clutter(self) -> None:
+        """The same charges again and again, each time as a new event: mostly more than an episode has room for."""
+        for _ in range(self._rng.randint(2, 10)):
+            self._hour, self._sequence = -self._rng.uniform(0, 30), 0
+            self._say(Updated, charges=_CHARGES)
 
     def correct(self) -> None:
         """The same event id with newer content (rule 8)."""

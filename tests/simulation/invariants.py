@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from contracts.cloudevents import decode_headers
 from contracts.ids import conflict_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Conflict, Decision, Review, ReviewDecision, ReviewStatus, Stage
-from contracts.types.custody import CustodyEvent
+from contracts.types.custody import Died, Released, Returned, Transferred, Voided
 from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
@@ -24,22 +23,21 @@ from services.matcher.domain.hits import evidence_id
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.rules import capped
 from tests.simulation.history import same_person
-from tests.simulation.kafka import Entry
 from tests.simulation.matcher import CUSTODY_TOPIC, model
 from tests.simulation.story import conflict_in_words
 from tests.simulation.telling import told
-from tests.simulation.truth import Expected, Pair, Said, Truth, truth
+from tests.simulation.topics import accepted, conflicts_of, decoded, entries_of, facts_of, said_of
+from tests.simulation.truth import Expected, Pair, Truth, truth
 from tests.simulation.truth_episode import stopped_by
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Broken", "check", "conflicts_of", "truth_of"]
+__all__ = ["Broken", "check", "truth_of"]
 
 Broken = tuple[str, str]
 """Which invariant, and expected against seen."""
 _NOTIFIABLE: Final = (Tier.CONFIRMED, Tier.PROBABLE)
-_event = msgspec.json.Decoder(CustodyEvent).decode
 
 
 def check(world: World) -> list[Broken]:
@@ -58,53 +56,13 @@ def check(world: World) -> list[Broken]:
     return found
 
 
-# -- what is on the topics -------------------------------------------------------------------------------------------
-
-
-def _decoded(world: World, topic: str, kind: Any) -> list[Any]:
-    """Every committed record that can be read, in the order of its partition."""
-    found = []
-    for entry in world.broker.entries(topic):
-        try:
-            found.append(msgspec.json.decode(entry.value or b"", type=kind))
-        except (msgspec.DecodeError, ValueError):
-            continue
-    return found
-
-
-def conflicts_of(world: World) -> dict[str, list[Conflict]]:
-    """Conflict id -> its versions as a committed reader sees them."""
-    found: dict[str, list[Conflict]] = defaultdict(list)
-    for conflict in _decoded(world, "conflicts.v1", Conflict):
-        found[conflict.conflict_id].append(conflict)
-    return found
-
-
-def facts_of(world: World) -> Iterator[Said]:
-    """Every custody event that is on its topic and can be read."""
-    for entry in world.broker.entries(CUSTODY_TOPIC):
-        said = _said(entry)
-        if said is not None:
-            yield said
-
-
-def _said(entry: Entry) -> Said | None:
-    try:
-        attributes = decode_headers(entry.headers)
-        event = _event(entry.value or b"")
-    except (msgspec.DecodeError, ValueError):
-        return None
-    said = Said(attributes.source, attributes.id, attributes.accepted_at, event)
-    return said if entry.key == said.episode_id.encode() else None
-
-
 def truth_of(world: World) -> Truth:
     """What the naive model makes of all that was accepted."""
     return truth(
         list(facts_of(world)),
-        _decoded(world, "detainers.v1", Detainer),
-        _decoded(world, "review.decisions.v1", ReviewDecision),
-        _decoded(world, "breakers.v1", Breaker),
+        decoded(world, "detainers.v1", Detainer),
+        decoded(world, "review.decisions.v1", ReviewDecision),
+        decoded(world, "breakers.v1", Breaker),
         same_person=same_person,
         now=world.now(),
         zones=world.history.zones,
@@ -132,13 +90,12 @@ def _evidence_of(detainer: Detainer, _episode: str, held: Person) -> str | None:
 
 def _nothing_lost(world: World) -> Iterator[Broken]:
     """Every input that a sender was told is taken is on its topic; every one on its topic is in the state, or kept."""
-    rejects = {r.reject_id: r for r in _decoded(world, "rejects.v1", Reject)}
-    facts = list(facts_of(world))
-    there = Counter((f.source, f.event_id) for f in facts)
+    rejects = {r.reject_id: r for r in decoded(world, "rejects.v1", Reject)}
+    there = Counter((f.source, f.event_id) for f in accepted(world).values())
     for send in world.answers.taken:
         if send.custody is not None and not there[send.source, send.event_id]:
             yield "G1", f"{send.note} was taken (202), and is not on {CUSTODY_TOPIC}"
-    versions = {(d.detainer_id, d.occurred_at) for d in _decoded(world, "detainers.v1", Detainer)}
+    versions = {(d.detainer_id, d.occurred_at) for d in decoded(world, "detainers.v1", Detainer)}
     for send in world.answers.taken:
         command = send.command
         if command is not None and (id_of(command), command.occurred_at) not in versions:
@@ -147,7 +104,7 @@ def _nothing_lost(world: World) -> Iterator[Broken]:
         if send.source not in {r.source for r in rejects.values()}:
             yield "G1", f"{send.note} was refused (422), and is not in rejects.v1"
     kept = _facts_in_state(world)
-    for fact in facts:
+    for fact in facts_of(world):
         name = (fact.episode_id, fact.source, fact.event_id)
         if kept.get(name) is None and f"{fact.source}/{fact.event_id}" not in kept:
             yield (
@@ -158,6 +115,21 @@ def _nothing_lost(world: World) -> Iterator[Broken]:
         source = f"{topic}/{partition}/{offset}"
         if not any(r.source == source and r.raw == raw for r in rejects.values()):
             yield "G1", f"the rubbish at {source} is not in rejects.v1"
+    yield from _refused(world)
+
+
+def _refused(world: World) -> Iterator[Broken]:
+    """What the matcher refuses is kept with its bytes, once; and no end of custody is, nor what takes one back."""
+    entries = entries_of(world, CUSTODY_TOPIC)
+    kept: dict[str, list[bytes]] = defaultdict(list)
+    for reject in decoded(world, "rejects.v1", Reject):
+        kept[reject.source].append(reject.raw)
+    for source in sorted(kept.keys() & entries.keys()):
+        if kept[source] != [entries[source].value or b""]:
+            yield "G3", f"{source} is in rejects.v1 {len(kept[source])} times, or not with its bytes"
+        said = said_of(entries[source])
+        if said is not None and isinstance(said.event, Released | Transferred | Died | Returned | Voided):
+            yield "G1", f"{said.event_id} of {said.source} is refused, and there was room for it"
 
 
 def _facts_in_state(world: World) -> dict[Any, Any]:
@@ -187,7 +159,7 @@ def _versions(world: World) -> Iterator[Broken]:
             if _said_by(one) == _said_by(next_one):
                 yield "G3", f"{conflict_in_words(next_one)}: says what the version before it said"
     reviews: dict[str, list[Review]] = defaultdict(list)
-    for review in _decoded(world, "reviews.v1", Review):
+    for review in decoded(world, "reviews.v1", Review):
         reviews[review.review_id].append(review)
     for name, opened in reviews.items():
         numbers = [r.version for r in opened]
@@ -222,7 +194,7 @@ def _finals(world: World, true: Truth) -> Iterator[Broken]:
             yield "G2", f"expected {wanted}, seen {was}"
         elif differs := _differences(wanted, got):
             yield "G2", f"{conflict_in_words(got)}: {differs}"
-    newest: dict[str, Review] = {r.review_id: r for r in _decoded(world, "reviews.v1", Review)}
+    newest: dict[str, Review] = {r.review_id: r for r in decoded(world, "reviews.v1", Review)}
     waiting = {
         (r.detainer.detainer_id, r.custody_side.record): r.stage
         for r in newest.values()
@@ -236,7 +208,7 @@ def _finals(world: World, true: Truth) -> Iterator[Broken]:
 
 def _held_back(world: World, pairs: set[Pair]) -> set[Pair]:
     """Pairs whose episode has a release that waits for the operator: what was said last depends on the order there."""
-    tripped = [b for b in _newest(_decoded(world, "breakers.v1", Breaker)) if b.state is BreakerState.TRIPPED]
+    tripped = [b for b in _newest(decoded(world, "breakers.v1", Breaker)) if b.state is BreakerState.TRIPPED]
     stopped = {f.episode_id for f in facts_of(world) if any(stopped_by(b, f) for b in tripped)}
     return {pair for pair in pairs if pair[1] in stopped}
 

@@ -17,6 +17,7 @@ from aiokafka.errors import (
     InvalidTxnState,
     KafkaConnectionError,
     KafkaError,
+    MessageSizeTooLargeError,
     ProducerFenced,
     RequestTimedOutError,
 )
@@ -103,9 +104,10 @@ class Log:
 
 
 class Broker(Server):
-    """topics: name -> partitions. One broker that is never lost, only away: replication is not what is tested here."""
+    """topics: name -> partitions. limits: name -> bytes of the largest record that it takes. One broker that is never
+    lost, only away: replication is not what is tested here."""
 
-    def __init__(self, loop: VirtualLoop, rng: Random, topics: Mapping[str, int]) -> None:
+    def __init__(self, loop: VirtualLoop, rng: Random, topics: Mapping[str, int], limits: Mapping[str, int]) -> None:
         super().__init__(
             loop,
             rng,
@@ -117,6 +119,7 @@ class Broker(Server):
         )
         self.logs: dict[Key, Log] = {(t, p): Log() for t, n in topics.items() for p in range(n)}
         self.partitions = dict(topics)
+        self._limits = limits
         self.groups: dict[str, Group] = {}
         self._epochs: dict[str, int] = {}
         self._current: dict[str, Transaction] = {}
@@ -155,8 +158,10 @@ class Broker(Server):
         transactional_id: str | None = None,
         epoch: int = 0,
     ) -> int:
-        """Append a batch; returns the offset of its first record."""
+        """Append a batch; returns the offset of its first record. One record that is too large is all of it refused."""
         log = self.logs[key]
+        if any(len(k or b"") + len(v or b"") > self._limits[key[0]] for k, v, _ in records):
+            raise MessageSizeTooLargeError
         transaction: Transaction | None = None
         if transactional_id is not None:
             transaction = self._open(transactional_id, epoch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,10 +36,8 @@ from services.platform.kafka.rejects import unreadable
 from tests.simulation import patches
 from tests.simulation.clients import Consumer, Producer
 from tests.simulation.loop import current_process
-from tests.simulation.runs import Outcome, play
-from tests.simulation.service import is_stormy
 
-__all__ = ["MUTATIONS", "Mutation", "hunt", "table"]
+__all__ = ["MUTATIONS", "Mutation"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,11 @@ def _in_hand_is_done(self: Any) -> Parked | None:
         self.progress = msgspec.structs.replace(self.progress, custody=events[-1].offset + 1)
         events.clear()
     return _PARK(self)
+
+
+def _forgets(state: Any, newest: Any, progress: changelog.Progress) -> changelog.Progress:
+    changelog.load(state, newest, progress)
+    return changelog.Progress()
 
 
 def _id_of_an_instance(self: Any, partition: int) -> PartitionWriter:
@@ -252,9 +254,12 @@ _JUDGE: Final = judge
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("progress is committed before the outputs", _replacing(PartitionWriter, "_publish", _progress_first)),
     Mutation("outputs are committed before the progress", _replacing(PartitionWriter, "_publish", _outputs_first)),
-    Mutation("a commit does not wait for what it commits", _replacing(PartitionWriter, "_publish", _commits_unseen)),
+    Mutation(
+        "a commit does not wait for what it commits", _replacing(PartitionWriter, "_publish", _commits_unseen), 400
+    ),
     Mutation("what is in hand at a revoke counts as done", _replacing(Lane, "park", _in_hand_is_done), 2_000),
-    Mutation("a transactional id for each instance", _replacing(KafkaStateLog, "writer", _id_of_an_instance)),
+    Mutation("progress is forgotten", _replacing(lane, "load", _forgets), 400),
+    Mutation("a transactional id for each instance", _replacing(KafkaStateLog, "writer", _id_of_an_instance), 400),
     Mutation("a new holder fences nobody", _replacing(Producer, "start", _starts_nothing)),
     Mutation("events of an earlier epoch are taken", _replacing(Lane, "offer_events", _any_epoch), 400),
     Mutation("every lane counts its epochs from 1", _replacing(lane, "_EPOCHS", repeat(1)), 400),
@@ -271,6 +276,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("what was told is not restored", _replacing(changelog, "load_episode", _no_pairs)),
     Mutation("timers never run out", _replacing(Timers, "next", lambda _: None)),
     Mutation("an unreadable record is not kept", _replacing(transaction, "unreadable", _elsewhere)),
+    Mutation("an episode takes every fact", _replacing(Episode, "has_room", lambda *_: True)),
     Mutation("nothing is voided", _replacing(episode, "_voided", lambda *_: set())),
     Mutation("of two facts under one id the last read counts", _replacing(Episode, "add", _last_said_counts)),
     Mutation("a lost identity is not retracted", _replacing(fold, "next_conflict", _never_lost)),
@@ -283,35 +289,3 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("an attempt that was cut off is never given back", _replacing(upkeep, "interrupt", _never)),
     Mutation("a failed attempt counts as delivered", _replacing(dispatcher, "judge", _all_is_well)),
 )
-
-
-def hunt(mutation: Mutation) -> tuple[int, Outcome] | None:
-    """How many histories it took, and the one that shows the bug; None if none within the limit does."""
-    for number, seed in enumerate(filter(is_stormy, count()), 1):
-        if number > mutation.within:
-            return None
-        outcome = play(seed, under=mutation.plant())
-        if outcome.broken:
-            return number, outcome
-    raise AssertionError("there are seeds without an end")
-
-
-def table(jobs: int) -> tuple[str, list[str]]:
-    """Which invariant finds each, after how many seeds; and those that nothing found."""
-    lines = [f"{'planted bug':<58} {'found by':<10} histories"]
-    missed: list[str] = []
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for index, found in enumerate(pool.imap(_hunt_number, range(len(MUTATIONS)))):
-            name = MUTATIONS[index].name
-            if found is None:
-                missed.append(name)
-                lines.append(f"{name:<58} {'NOTHING':<10} {MUTATIONS[index].within} histories")
-                continue
-            number, outcome = found
-            by = ", ".join(sorted({which for which, _ in outcome.broken}))
-            lines.append(f"{name:<58} {by:<10} {number:>4} (seed {outcome.seed})")
-    return "\n".join(lines), missed
-
-
-def _hunt_number(index: int) -> tuple[int, Outcome] | None:
-    return hunt(MUTATIONS[index])

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 from services.matcher.adapters import writer
+from services.matcher.domain import episode
 from services.notifier.adapters import dispatcher, intake, taking
 from services.notifier.adapters import lane as notifier_lane
 from tests.simulation.clients import Consumer, Producer
@@ -75,6 +76,8 @@ def installed(world: World) -> Iterator[None]:
         stack.enter_context(patch.object(notifier_lane, "uuid", ids))
         stack.enter_context(patch.object(dispatcher, "random", chance))
         stack.enter_context(patch.object(dispatcher, "_SWEEP_S", 4.0))
+        stack.enter_context(patch.object(episode, "ROOM", 10_000))
+        stack.enter_context(patch.object(episode, "ROOM_WITH_RESERVE", 20_000))
         for name, module in list(sys.modules.items()):
             if name.startswith(_TALKING) and hasattr(module, "log"):
                 stack.enter_context(patch.object(module, "log", log))

@@ -10,6 +10,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from contracts.catalog import load_topics
+from services.matcher.adapters.changelog import STATE_TOPIC
+from services.matcher.domain.fold import EPISODE_TOO_LARGE
+from services.platform.kafka.rejects import REJECTS_TOPIC
 from tests.simulation.faults import Faults
 from tests.simulation.history import History, Send
 from tests.simulation.ingest import COMMAND, EVENT, Ingest
@@ -32,12 +36,18 @@ TOPICS: Final[Mapping[str, int]] = {
     "breakers.v1": 1,
     "feed.tallies.v1": 1,
     "feeds.v1": 1,
-    "custody.state.v1": 3,
+    STATE_TOPIC: 3,
     "conflicts.v1": 2,
     "reviews.v1": 1,
-    "rejects.v1": 1,
+    REJECTS_TOPIC: 1,
     "notices.v1": 1,
 }
+_KAFKAS_OWN: Final = 1_048_588
+_LIMITS: Final[Mapping[str, int]] = {
+    **{name: load_topics()[name].max_message_bytes or _KAFKAS_OWN for name in TOPICS},
+    STATE_TOPIC: 30_000,
+}
+"""Episodes of a history are small, and so is the room that they have here (`patches`)."""
 _PACE: Final = 0.25
 """Histories send within minutes; a quarter of it leaves as much in flight at once."""
 
@@ -63,7 +73,7 @@ class World:
         self.loop = VirtualLoop(Random(f"{seed} order"))
         self.rng = Random(f"{seed} world")
         self.story = Story(self.loop.time)
-        self.broker = Broker(self.loop, Random(f"{seed} kafka"), TOPICS)
+        self.broker = Broker(self.loop, Random(f"{seed} kafka"), TOPICS, _LIMITS)
         self.broker.on_event = lambda what: self.story.say("kafka", what)
         self.broker.on_commit = self._committed
         self.failures: list[tuple[str, BaseException]] = []
@@ -231,3 +241,8 @@ class World:
                     if entry.transaction is transaction and entry.value is not None:
                         self.story.say(who, Told(key[0], entry.value))
                         self.story.count(f"versions on {key[0]}")
+            if key[0] == REJECTS_TOPIC:
+                for entry in self.broker.logs[key].entries[transaction.opened[key] :]:
+                    if entry.transaction is transaction and EPISODE_TOO_LARGE.encode() in (entry.value or b""):
+                        self.story.say(who, "refuses a fact: its episode is too large")
+                        self.story.count("facts for which there was no room")
