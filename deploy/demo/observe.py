@@ -12,9 +12,12 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from contracts.types.conflict import Conflict, Review
+from deploy.devstack.processes import wait_until
 
 __all__ = ["Observer", "read_whole"]
 
+_SHOWN_S: Final = 30.0
+"""Seconds after which a topic that the brokers do not show is none: one that was just made may be shown late."""
 _CONFLICTS: Final = "conflicts.v1"
 _REVIEWS: Final = "reviews.v1"
 _decode_conflict = msgspec.json.Decoder(Conflict).decode
@@ -29,7 +32,10 @@ def _reader(bootstrap_servers: str, topics: list[str], options: Mapping[str, Any
         group_id=None,
         **options,
     )
-    found = [TopicPartition(topic, number) for topic in topics for number in reader.partitions_for_topic(topic) or ()]
+    if not wait_until(lambda: all(map(reader.partitions_for_topic, topics)), seconds=_SHOWN_S):
+        reader.close()
+        raise TimeoutError(f"{', '.join(topics)}: not all of them are there")
+    found = [TopicPartition(topic, number) for topic in topics for number in reader.partitions_for_topic(topic)]
     reader.assign(found)
     return reader, found
 

@@ -10,6 +10,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from contracts.types.registry import Agency, AgencyCategory, Facility, RegistryRecord, RosterMapping, Source
+from deploy.demo.observe import read_whole
 from services.platform.registry import hash_key
 
 JAIL = "CTTEST099"
@@ -90,26 +91,7 @@ class Topic:
 
     def records(self) -> list[Any]:
         """All that is in the topic now, from its beginning."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-        )
-        try:
-            partitions = [TopicPartition(self.name, p) for p in consumer.partitions_for_topic(self.name) or ()]
-            consumer.assign(partitions)
-            ends = consumer.end_offsets(partitions)
-            found: list[Any] = []
-            deadline = time.monotonic() + 60
-            while any(consumer.position(tp) < end for tp, end in ends.items()):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{self.name} cannot be read to its end")
-                for records in consumer.poll(timeout_ms=200).values():
-                    found += records
-            return found
-        finally:
-            consumer.close()
+        return read_whole(self._bootstrap, [self.name])
 
     def grows(self) -> Callable[[], None]:
         """Look at the end of the log now; what is returned waits until there is more, committed or not."""
