@@ -40,9 +40,10 @@ def call(
     body: Any = None,
     timeout_s: float = 10.0,
     content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
 ) -> Any:
-    """One request with JSON in and out; None for an answer without a body. Raises ApiError."""
-    headers = {"Content-Type": content_type}
+    """One request with JSON in and out; None for an answer without a body. headers: more of them. Raises ApiError."""
+    headers = {"Content-Type": content_type, **(headers or {})}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     data = msgspec.json.encode(body) if body is not None else None

@@ -26,6 +26,7 @@ from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from services.platform.registry import hash_key, new_key
 from tests.integration.support.metrics import total
+from tests.integration.support.posting import post_until_taken
 from tests.support.kafka import fresh_topics
 
 pytestmark = pytest.mark.timeout(500)
@@ -65,7 +66,7 @@ def _send(system: System, number: int, event: CustodyEvent) -> None:
         "datacontenttype": "application/json",
         "data": msgspec.to_builtins(event),
     }
-    call("POST", f"{system.ingest.url}/v1/events", system.keys[HARTFORD.source], body, content_type=STRUCTURED)
+    post_until_taken(f"{system.ingest.url}/v1/events", system.keys[HARTFORD.source], body, STRUCTURED)
 
 
 def _book(system: System, number: int, who: Person) -> None:
@@ -86,7 +87,7 @@ def _lodge(system: System, number: int, who: Person) -> None:
         intent=Intent.NOTIFY_ONLY,
         person=who,
     )
-    call("POST", f"{system.ingest.url}/v1/detainers", system.agency_key(AGENCY), msgspec.to_builtins(lodge))
+    post_until_taken(f"{system.ingest.url}/v1/detainers", system.agency_key(AGENCY), msgspec.to_builtins(lodge))
 
 
 def _conflicts(system: System) -> dict[str, list[Conflict]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,7 @@ from services.platform.registry import hash_key, new_key
 from services.platform.tracing import ATTRIBUTES
 from tests.integration.support.metrics import total
 from tests.integration.support.otlp import Endpoint, Receiver, SpanSeen
+from tests.integration.support.posting import post_until_taken
 from tests.integration.support.privacy import found_in
 from tests.support.kafka import fresh_topics
 from tests.support.waiting import wait_for
@@ -64,12 +64,8 @@ def who(number: int, *, numbered: bool = True) -> Person:
 
 
 def post(url: str, key: str, body: Any, content_type: str, traceparent: str | None = None) -> None:
-    headers = {"Content-Type": content_type, "Authorization": f"Bearer {key}"}
-    if traceparent is not None:
-        headers |= {"traceparent": traceparent, "tracestate": f"vendor={SURNAME}"}
-    request = urllib.request.Request(url, msgspec.json.encode(body), headers, method="POST")
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 202
+    carried = {"traceparent": traceparent, "tracestate": f"vendor={SURNAME}"} if traceparent is not None else None
+    post_until_taken(url, key, body, content_type, carried)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from deploy.devstack.stack import StackInfo
 from services.platform.operator.registry import publish
 from tests.integration.ingest.support import RECORDS
 from tests.support.plain import PLAIN, plain
+from tests.support.waiting import eventually
 
 __all__ = ["ingest_on"]
 
@@ -45,5 +46,20 @@ def ingest(registered: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+    """Comes again where ingest says so, as a sender does; `middlewares=()` at a request shows its first answer."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60), middlewares=[_until_served]) as session:
         yield session
+
+
+async def _until_served(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """On a busy machine a batch may be unacknowledged for longer than ingest lets anybody wait (503)."""
+
+    async def served() -> aiohttp.ClientResponse | None:
+        answer = await handler(request)
+        if answer.status != 503:
+            return answer
+        await answer.read()
+        return None
+
+    found: aiohttp.ClientResponse = await eventually(served, what=f"{request.url} is served")
+    return found

@@ -199,8 +199,9 @@ async def test_sigterm_under_load_answers_what_it_has_in_hand(registered: StackI
                 except aiohttp.ClientError:
                     cut_off.append(event["id"])
                     return
-                assert status == 202
-                accepted.append(event["id"])
+                assert status in (202, 503), status  # 503: come again
+                if status == 202:
+                    accepted.append(event["id"])
 
         jails = [asyncio.create_task(jail(name)) for name in range(16)]
         async with asyncio.timeout(60):
