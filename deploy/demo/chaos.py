@@ -86,9 +86,12 @@ def kills(services: Sequence[ServiceProcess], times_each: int, rng: random.Rando
 
 
 async def _restart(service: ServiceProcess) -> None:
-    """kill -9 and start again. From the main thread: the kernel ties the process to the thread that started it."""
+    """kill -9, start again and wait until it is ready: else the next kill meets a process that is not there yet.
+
+    Started from the main thread: the kernel ties the process to the thread that started it."""
     service.kill()
     service.start()
+    await asyncio.to_thread(service.wait_ready)
 
 
 async def play_in_trouble(

@@ -30,6 +30,8 @@ async def test_nothing_lost_and_nothing_said_twice(topics: StackInfo, database_u
         troubles = kills(system.services, KILLS_EACH, random.Random(41))
         chaos = await play_in_trouble(play, world, troubles, per_second=100, settle_s=240)
         assert [service.starts for service in system.services] == [KILLS_EACH + 1] * 3
+        for service in system.services:
+            assert [event["event"] for event in service.log_events()].count("started") == service.starts, service.name
         assert (chaos.verdict.missing, chaos.verdict.extra) == ([], [])
         assert chaos.unrecorded == []
         assert chaos.verdict.webhooks == len(chaos.verdict.first_arrivals) + sum(chaos.verdict.repeats.values())
