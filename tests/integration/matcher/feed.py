@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,8 @@ from tests.integration.matcher.predict import Arrival
 __all__ = ["Feed", "send_detainers", "send_places"]
 
 _CONNECTIONS = 4
-_PATIENCE_S = 180.0
+_PATIENCE_S = 600.0
+_CLOSE_S = 30.0
 
 
 async def send_detainers(bootstrap: str, detainers: Iterable[Detainer]) -> None:
@@ -52,6 +54,7 @@ class Feed:
         self._poison = poison
         self._gate = threading.Condition()
         self._limit = 0.0
+        self._given_up = False
         self._sent = 0
 
     @property
@@ -65,16 +68,30 @@ class Feed:
             self._limit = share
             self._gate.notify_all()
 
+    def give_up(self) -> None:
+        """Send no more: what it is sent for has failed."""
+        with self._gate:
+            self._given_up = True
+            self._gate.notify_all()
+
     def _await_leave(self) -> bool:
         with self._gate:
-            return self._gate.wait_for(lambda: self.share < self._limit, _PATIENCE_S)
+            self._gate.wait_for(lambda: self._given_up or self.share < self._limit, _PATIENCE_S)
+            return not self._given_up and self.share < self._limit
 
     async def run(self) -> None:
         events = self._stream.events
         every = max(1, len(events) // (len(self._poison) + 1))
         poison = iter(self._poison)
         producers = [
-            AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True, acks="all")
+            # aiokafka gives up what is older than a request may be: an outage of the broker is no end of the feed.
+            AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                enable_idempotence=True,
+                acks="all",
+                request_timeout_ms=int(1000 * _PATIENCE_S),
+                retry_backoff_ms=500,
+            )
             for _ in range(_CONNECTIONS)
         ]
         for producer in producers:
@@ -98,7 +115,8 @@ class Feed:
             await asyncio.gather(*acknowledged)  # else it would be the feed that lost something
         finally:
             for producer in producers:
-                await producer.stop()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(producer.stop(), _CLOSE_S)
 
 
 async def _send(producer: AIOKafkaProducer, booking: Booking, arrival: Arrival) -> asyncio.Future[RecordMetadata]:

@@ -11,11 +11,13 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from contracts.ids import conflict_id, episode_id
 from contracts.types.common import Tier
@@ -31,6 +33,7 @@ from tests.integration.matcher.lives import Stream, make_stream
 from tests.integration.matcher.predict import Told, predict
 from tests.integration.matcher.reading import committed
 from tests.support.kafka import fresh_topics
+from tests.support.waiting import wait_for
 
 EVENTS, DETAINERS, RATE = 20_000, 600, 500.0
 SESSION_S = 6.0
@@ -61,7 +64,7 @@ def restart_broker(name: str, number: signal.Signals) -> None:
     """
     stack = DevStack(checkout_root(), name, environ={"PATH": os.environ.get("PATH", os.defpath)})
     (broker,) = processes_with(KafkaNode.marker(stack.directory / "logs"))
-    broker.stop([(number, 30.0), (signal.SIGKILL, 30.0)])
+    broker.stop([(number, 10.0), (signal.SIGKILL, 30.0)])
     assert not broker.is_running
     stack.up(owner=stack.owner)
 
@@ -74,6 +77,8 @@ class Trouble:
     """
 
     def __init__(self, feed: Feed, stack: str, group: ProcessGroup, settings: dict[str, str]) -> None:
+        self._caught: set[object] = set()
+        self._bootstrap = settings["KAFKA_BOOTSTRAP_SERVERS"]
         self._feed = feed
         self._stack = stack
         self.one, self.two, self.three = (group.service("matcher", settings, name=n) for n in ("one", "two", "three"))
@@ -89,6 +94,12 @@ class Trouble:
             self.kill_the_broker,
             self.three_leaves,
         ]
+        try:
+            self._one_after_the_other(steps, sending)
+        finally:
+            self._feed.give_up()  # else whoever waits for the thread waits for all of its patience
+
+    def _one_after_the_other(self, steps: list[Callable[[], None]], sending: Future[None]) -> None:
         for number, step in enumerate(steps, 1):
             self._feed.allow(number / len(steps))
             under_way = (number - 0.7) / len(steps)
@@ -109,13 +120,28 @@ class Trouble:
         self.two.wait_ready()
 
     def pause_one(self) -> None:
-        """Past its session: the other has all partitions then, and `one` does not know."""
-        os.kill(_pid(self.one), signal.SIGSTOP)
+        """In the middle of a transaction, and past its session: the other has all partitions then, and `one` does not
+        know."""
+        wait_for(self._is_caught, "one is stopped in a transaction")
         assert wait_until(lambda: _partitions(self.two) == 12, seconds=120), self.two.log_text()[-2000:]
 
+    def _is_caught(self) -> bool:
+        os.kill(_pid(self.one), signal.SIGSTOP)
+        # Asked twice: of a commit that had left before, the broker knows by the second time.
+        if _open_transactions(self._bootstrap, _serving(self.one)):
+            self._caught = _open_transactions(self._bootstrap, _serving(self.one))
+        if not self._caught:
+            os.kill(_pid(self.one), signal.SIGCONT)
+        return bool(self._caught)
+
     def wake_one(self) -> None:
+        """It goes on with its transactions, which are another's by now."""
+        before = len(self.one.log_events())
         os.kill(_pid(self.one), signal.SIGCONT)
         assert wait_until(lambda: [_partitions(m) for m in (self.one, self.two)] == [6, 6], seconds=120)
+        told = [e for e in self.one.log_events()[before:] if e["event"] in ("partition_lost", "partition_interrupted")]
+        # Mostly it is told that it is fenced; after a long pause its requests may have timed out before.
+        assert {e["partition"] for e in told} & self._caught, (self._caught, told)
 
     def three_joins(self) -> None:
         self.three.start()
@@ -138,7 +164,12 @@ def _pid(process: ServiceProcess) -> int:
 
 
 def _partitions(matcher: ServiceProcess) -> int:
-    """How many partitions it serves, as it last said so in its log."""
+    """How many partitions it serves."""
+    return len(_serving(matcher))
+
+
+def _serving(matcher: ServiceProcess) -> set[object]:
+    """The partitions that it serves, as it last said so in its log."""
     own: set[object] = set()
     for event in matcher.log_events():
         match event["event"]:
@@ -146,7 +177,15 @@ def _partitions(matcher: ServiceProcess) -> int:
                 own.clear()
             case "partition_restored":
                 own.add(event["partition"])
-    return len(own)
+    return own
+
+
+def _open_transactions(bootstrap: str, partitions: set[object]) -> set[object]:
+    """Those of these partitions whose writer has a transaction open, by the broker's account."""
+    ids = {f"sallyport-matcher-{partition}": partition for partition in partitions}
+    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+        found = admin.describe_transactions(list(ids))
+    return {ids[name] for name, described in found.items() if described.state == "Ongoing"}
 
 
 def expected(stream: Stream, *, ended: bool) -> dict[str, list[Told]]:
