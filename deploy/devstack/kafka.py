@@ -25,7 +25,7 @@ __all__ = ["KafkaNode", "answers"]
 _KAFKA = Path(__file__).resolve().parent.parent / "kafka"
 _LOG4J = _KAFKA / "log4j2.xml"
 _SETTINGS = _KAFKA / "server.properties"
-_START_S = 60.0
+_START_S = 120.0
 _STOP_S = 20.0
 
 # Small and quick to start on two cores beside everything else.
@@ -110,7 +110,7 @@ class KafkaNode:
             env={k: v for k, v in os.environ.items() if not k.startswith(("KAFKA_", "JAVA_TOOL", "JDK_JAVA", "_JAVA"))},
         )
 
-    def wait(self, process: ServerProcess) -> None:
+    def wait(self, process: ServerProcess, seconds: float = _START_S) -> None:
         """Until the broker is registered and in the metadata that clients get. Raises StartFailed."""
 
         def ready() -> bool:
@@ -119,8 +119,8 @@ class KafkaNode:
                 raise StartFailed(f"Kafka ended while it started; see {self.log}: {said}")
             return answers(self.bootstrap_servers, self.locks.client_options() if self.locks is not None else None)
 
-        if not wait_until(ready, seconds=_START_S):
-            raise StartFailed(f"Kafka did not serve within {_START_S:.0f} s; see {self.log}")
+        if not wait_until(ready, seconds=seconds):
+            raise StartFailed(f"Kafka did not serve within {seconds:.0f} s; see {self.log}")
 
     @staticmethod
     def marker(logs: Path) -> str:

@@ -23,6 +23,7 @@ from deploy.devstack.processes import processes_with, wait_until
 from deploy.devstack.stack import DevStack, StackInfo, checkout_root
 from deploy.devstack.supervisor import ephemeral
 
+pytestmark = pytest.mark.timeout(600)  # the first to start a stack here fetches Kafka
 OURS: Mapping[str, str] = {"PATH": os.environ.get("PATH", os.defpath)}  # no server of the environment
 JAR_CACHE = checkout_root() / ".dev" / "cache" / "jars"
 

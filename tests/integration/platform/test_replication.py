@@ -87,7 +87,7 @@ class Brokers:
             self.members[number].prepare()
             self.running[number] = self.members[number].spawn()
         for number in numbers:
-            self.members[number].wait(self.running[number])
+            self.members[number].wait(self.running[number], seconds=180)  # three at once
 
     def kill(self, *numbers: int) -> None:
         for number in numbers:
