@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import conflict_id, detainer_id, episode_id
 from contracts.types.conflict import Conflict, Stage
-from contracts.types.custody import Booked, CustodyEvent, Released, ReleaseScheduled
+from contracts.types.custody import Booked, Charge, CustodyEvent, Released, ReleaseScheduled, Updated
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
 from contracts.types.person import Identifier, IdentifierKind, Person
 from contracts.types.reject import Reject
@@ -28,6 +28,7 @@ from deploy.devstack.processes import wait_until
 from deploy.devstack.stack import StackInfo
 from tests.integration.matcher.reading import committed
 from tests.support.kafka import fresh_topics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(400)
 FACILITY, AGENCY = "CTHRTFD00", "MAICE0001"
@@ -111,7 +112,7 @@ class Feed:
         try:
             for count, given in enumerate(self._inputs):
                 await asyncio.sleep(max(0.0, begin + count * pace_s - loop.time()))
-                await self._send(producer, given)
+                await _send(producer, given)
                 if count % 50 == 0:
                     await asyncio.to_thread(during, count / len(self._inputs))
                     begin = loop.time() - count * pace_s
@@ -119,18 +120,19 @@ class Feed:
         finally:
             await producer.stop()
 
-    async def _send(self, producer: AIOKafkaProducer, given: tuple[int, int, CustodyEvent] | Detainer) -> None:
-        if isinstance(given, Detainer):
-            await producer.send("detainers.v1", key=given.detainer_id.encode(), value=msgspec.json.encode(given))
-            return
-        number, index, event = given
-        key = episode_id(event.facility, event.booking_number).encode()
-        # Accepted now: what time brings about is not told of a fact so new, and no episode is put away.
-        now = datetime.now(UTC)
-        attributes = Attributes(f"ev-{number}-{index}", "test-jms", "sallyport.custody.v1", event.occurred_at, now)
-        await producer.send(
-            "custody.events.v1", key=key, value=msgspec.json.encode(event), headers=encode_headers(attributes)
-        )
+
+async def _send(producer: AIOKafkaProducer, given: tuple[int, int, CustodyEvent] | Detainer) -> None:
+    if isinstance(given, Detainer):
+        await producer.send("detainers.v1", key=given.detainer_id.encode(), value=msgspec.json.encode(given))
+        return
+    number, index, event = given
+    key = episode_id(event.facility, event.booking_number).encode()
+    # Accepted now: what time brings about is not told of a fact so new, and no episode is put away.
+    now = datetime.now(UTC)
+    attributes = Attributes(f"ev-{number}-{index}", "test-jms", "sallyport.custody.v1", event.occurred_at, now)
+    await producer.send(
+        "custody.events.v1", key=key, value=msgspec.json.encode(event), headers=encode_headers(attributes)
+    )
 
 
 EXPECTED = {
@@ -220,4 +222,32 @@ async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(
         return sorted(msgspec.json.decode(v, type=Reject).raw for v in committed(bootstrap, "rejects.v1"))
 
     assert wait_until(lambda: rejected() == sorted([*garbage, garbage[0]]), seconds=60, every_s=0.5), rejected()
+    assert matcher.terminate() == 0
+
+
+async def test_a_booking_of_too_many_facts_ends_all_the_same(
+    bootstrap: str, stack: StackInfo, group: ProcessGroup
+) -> None:
+    """A feed repeats itself under new ids, twice what an episode has room for; the release comes last."""
+    matcher = _matcher(group, stack)
+    booked, _, released = _life(1)
+    charges = [Charge(code="A" * 100, description="A" * 199)] * 100
+    clutter = [
+        Updated(facility=FACILITY, booking_number="B1", occurred_at=booked.occurred_at, sequence=n, charges=charges)
+        for n in range(60)
+    ]
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await _send(producer, _detainer(1))
+        for index, event in enumerate([booked, *clutter, released]):
+            await _send(producer, (1, index, event))
+
+    def stages() -> list[Stage]:
+        return [msgspec.json.decode(raw, type=Conflict).stage for raw in committed(bootstrap)]
+
+    await asyncio.to_thread(wait_for, lambda: stages()[-1:] == [Stage.RELEASED], lambda: f"told: {stages()}")
+    codes = {msgspec.json.decode(raw, type=Reject).code for raw in committed(bootstrap, "rejects.v1")}
+    assert codes == {"episode_too_large"}
+    matcher.kill()
+    matcher.start()
+    matcher.wait_ready()  # it is restored from the large record
     assert matcher.terminate() == 0
