@@ -64,8 +64,8 @@ _ENDS = (CustodyStatus.RELEASED, CustodyStatus.INFERRED_RELEASE, CustodyStatus.T
 
 @dataclass(frozen=True)
 class Episode:
-    """A booking as the facts have it. scheduled: the release to come; ended: what ended custody; booked: the admission
-    as reported, and else the first fact."""
+    """A booking as the facts have it. scheduled: the release to come; ended: what ended custody; admitted_at: when it
+    was first reported as booked, and else the first fact."""
 
     episode_id: str
     facility: str
@@ -124,7 +124,7 @@ def episode_of(facts: Sequence[Said], breakers: Iterable[Breaker] = ()) -> Episo
     standing = left_standing(facts, breakers)
     bookings = [f for f in standing if isinstance(f.event, Booked)]
     was_booked = any(isinstance(f.event, Booked) for f in facts)
-    first = bookings[-1:] or standing[:1]
+    first = bookings[:1] or standing[:1]
     status, ended = _custody(standing)
     return Episode(
         episode_id=facts[0].episode_id,

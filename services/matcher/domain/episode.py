@@ -82,8 +82,9 @@ class EpisodeView(Struct, frozen=True, gc=False):
     """What the facts add up to.
 
     known: a booking is known and stands. voided: it was taken back. person None: nobody is named yet.
-    scheduled: the release that is coming, while custody lasts. ended: how custody ended, if it did. Each with when the
-    fact was accepted. ended_at: when it ended. elsewhere and escape are no end of custody (rule 6).
+    booked_at: the admission, by the earliest `booked`. scheduled: the release that is coming, while custody lasts.
+    ended: how custody ended, if it did. Each with when the fact was accepted. ended_at: when it ended. elsewhere and
+    escape are no end of custody (rule 6).
     """
 
     status: CustodyStatus
@@ -273,7 +274,7 @@ def _view(facts: dict[FactId, Fact], discarded: frozenset[FactId]) -> EpisodeVie
         event = fact.event
         match event:
             case Booked():
-                booked_at = event.occurred_at
+                booked_at = booked_at or event.occurred_at  # a clerk's repeat is no second admission
                 person = merged(person, event.person)
             case Updated():
                 person = merged(person, event.person) if event.person is not None else person

@@ -144,6 +144,12 @@ def test_who_was_released_before_it_lapsed_is_still_told_of() -> None:
     assert world.stages()[-1][1] is Stage.RELEASED
 
 
+def test_and_a_clerk_who_books_them_once_more_takes_nothing_back() -> None:
+    world = World().take(lapsing(20 * 24), booked, fact(Released, 10)).pass_time(21 * 24)
+    world.take(fact(Booked, 21 * 24)).pass_time(40 * 24)
+    assert world.stages()[-1][1] is Stage.RELEASED
+
+
 def test_who_is_booked_after_it_lapsed_is_not() -> None:
     assert not World().take(lapsing(-1), booked).pass_time(40 * 24).conflicts
 

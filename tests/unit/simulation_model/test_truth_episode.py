@@ -102,10 +102,12 @@ def test_elsewhere_says_nothing_of_somebody_who_has_left() -> None:
     assert stage(BOOKED, moved, say(Returned, 110), say(HeldElsewhere, 120)) is Stage.IN_CUSTODY
 
 
-def test_the_newest_admission_counts() -> None:
+def test_the_earliest_admission_that_stands_counts() -> None:
     lifted = wants(-100, DetainerState.LIFTED, 50)
     assert told([BOOKED], lifted).gone == {PAIR: RetractionReason.DETAINER_LIFTED}
-    assert told([BOOKED, say(Booked, 60)], lifted).gone == {PAIR: RetractionReason.CUSTODY_CORRECTED}
+    assert told([BOOKED, say(Booked, 60)], lifted).gone == {PAIR: RetractionReason.DETAINER_LIFTED}
+    void = say(Voided, 61, voids_event=BOOKED.event_id)
+    assert told([BOOKED, say(Booked, 60), void], lifted).gone == {PAIR: RetractionReason.CUSTODY_CORRECTED}
 
 
 def test_names_and_birth_dates_newest_first() -> None:
