@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from contracts.types.conflict import Cause, Conflict, Review, Stage
+from contracts.types.conflict import Cause, Conflict, Review, ReviewStatus, Stage
 from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker, FeedStatus
 from services.matcher.domain.episode import Episode, EpisodeView
@@ -280,4 +280,4 @@ def _is_open(state: PartitionState, detainer_id: str, pair: Pair, now: datetime)
     if entry.detainer.expires_at is not None and entry.detainer.expires_at <= now:
         return False
     told = pair.told is not None and pair.told.stage not in (Stage.CLOSED, Stage.RETRACTED)
-    return told or pair.review is not None
+    return told or (pair.review is not None and pair.review_status is ReviewStatus.OPEN)

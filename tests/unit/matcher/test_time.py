@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from contracts.types.conflict import Alert, RetractionReason, ReviewStatus, Stage
+from contracts.types.conflict import Alert, Decision, RetractionReason, ReviewStatus, Stage
 from contracts.types.custody import Booked, Escaped, ReleaseCancelled, Released, ReleaseScheduled, Returned, Voided
 from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
 from services.matcher.domain.fold import EPISODE_CLOSED
 from services.matcher.domain.holds import hold_until
 from services.matcher.domain.inputs import CustodyInput
 from tests.unit.matcher.people import AGENCY, FACILITY, at, detainer, fact, person
-from tests.unit.matcher.world import EPISODE, World
+from tests.unit.matcher.world import EPISODE, World, decide
 
 NEW_YORK = ZoneInfo("America/New_York")
 SETTLE = 0.25
@@ -205,6 +205,9 @@ def test_a_review_that_waits_keeps_its_episode() -> None:
     world = World().take(only_told, fact(Booked, 0, person=nameless), fact(Released, 10)).pass_time(DAYS_90 + 100)
     assert [r.status for r in world.reviews] == [ReviewStatus.OPEN, ReviewStatus.OPEN]
     assert list(world.state.episodes) == [EPISODE]
+    world.take(decide(world.reviews[-1], Decision.REJECT, DAYS_90 + 100)).pass_time(DAYS_90 + 124)
+    assert world.reviews[-1].status is ReviewStatus.REJECTED
+    assert not world.state.episodes, "and one that was rejected does not"
 
 
 def test_whoever_is_in_custody_is_never_put_away_and_a_voided_booking_is() -> None:
