@@ -170,7 +170,8 @@ def _versions(world: World) -> Iterator[Broken]:
 def _said_by(c: Conflict) -> tuple[Any, ...]:
     escaped = c.episode.custody_status == "escaped"
     told = (c.stage, c.release, c.retraction, c.closed_because, c.alerts, c.hold_until, c.custody_assumed_at)
-    return (*told, escaped, c.identity.tier, c.identity.reviewed)
+    sure = None if c.stage in (Stage.CLOSED, Stage.RETRACTED) else (c.identity.tier, c.identity.reviewed)
+    return (*told, escaped, sure)
 
 
 # -- G2 ----------------------------------------------------------------------------------------------------------------
@@ -222,12 +223,12 @@ def _differences(wanted: Expected, got: Conflict) -> str:
     release = got.release
     pairs: dict[str, tuple[Any, Any]] = {
         "stage": (wanted.stage, got.stage),
-        "tier": (wanted.tier, got.identity.tier),
         "closed_because": (wanted.closed_because, got.closed_because),
         "alerts": (wanted.alerts, frozenset(got.alerts)),
         "hold_until": (wanted.hold_until, got.hold_until),
     }
-    if got.stage is not Stage.CLOSED:
+    if got.stage is not Stage.CLOSED:  # which is told with the tier of its time
+        pairs["tier"] = (wanted.tier, got.identity.tier)
         pairs["escaped"] = (wanted.escaped, got.episode.custody_status == "escaped")
         for name in ("scheduled_for", "released_at", "reason", "released_to", "to_facility"):
             pairs[name] = (getattr(wanted, name), getattr(release, name, None))

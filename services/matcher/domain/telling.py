@@ -6,6 +6,7 @@ A version is made where what there is to say differs from what was said last, an
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -36,6 +37,9 @@ from services.matcher.domain.stages import NOTIFIABLE, Standing, retracted
 
 __all__ = ["Occasion", "news", "next_conflict", "next_review"]
 
+_ENDINGS: Final = (Stage.CLOSED, Stage.RETRACTED)
+"""Nothing is left to be done: nobody has to hear how sure it is by now who it was."""
+
 
 class Occasion(Struct, frozen=True):
     """Of whom there is to be spoken, why now, and when. decision: a reviewer's, on just the evidence that there is."""
@@ -60,7 +64,8 @@ def news(pair: Pair, standing: Standing | None, on: Occasion) -> tuple[Standing,
             standing = retracted(RetractionReason.CUSTODY_CORRECTED if tellable or nobody else _why_lost(identity))
     elif told is None and standing.stage is Stage.RETRACTED:
         return None  # nobody was told anything that would have to be taken back
-    return None if standing == told and identity.tier is pair.told_tier else (standing, identity)
+    same = identity.tier is pair.told_tier or standing.stage in _ENDINGS
+    return None if same and standing == told else (standing, identity)
 
 
 def next_conflict(pair: Pair, standing: Standing | None, on: Occasion) -> Conflict | None:
@@ -136,7 +141,7 @@ def _status(pair: Pair, standing: Standing | None, decision: ReviewDecision | No
     """How the pair's review stands; None where there is nothing for a person to decide."""
     if pair.identity.tier is not Tier.POSSIBLE or standing is None:
         return None
-    if standing.stage in (Stage.RETRACTED, Stage.CLOSED):
+    if standing.stage in _ENDINGS:
         return None
     if decision is None:
         return ReviewStatus.OPEN

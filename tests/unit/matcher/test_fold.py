@@ -105,6 +105,20 @@ def test_several_detainers_are_judged_one_by_one() -> None:
     }
 
 
+def test_a_tier_that_changes_when_all_is_over_is_no_news() -> None:
+    by_ssn4 = person(sid=None, ssn4="4821")
+    wanted = person(ssn4="4821")
+    held = World().take(detainer(who=wanted), fact(Booked, 0, person=by_ssn4))
+    assert held.conflicts[-1].identity.tier is Tier.PROBABLE
+    held.take(detainer(-24, DetainerState.LIFTED, 5, who=wanted), fact(Updated, 6, person=person()))
+    assert held.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.RETRACTED)]
+    handed_over = World().take(
+        detainer(who=wanted), fact(Booked, 0, person=by_ssn4), fact(Released, 5, released_to=AGENCY)
+    )
+    handed_over.take(fact(Updated, 6, person=person()))
+    assert handed_over.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.CLOSED)]
+
+
 def test_a_detainer_moved_to_another_person_is_retracted() -> None:
     """Withdrawn from this one, in effect: the amendment names somebody else (G6)."""
     somebody_else = person("Ottermole", "Vashti", "1971-12-01", sid="7777777")

@@ -114,7 +114,7 @@ class World:
         """What stands at the end. Retracted is as if it had never been: whether it was told at all may depend on
         the order, what is true at the end may not."""
         standings = {
-            (episode_id, detainer_id): (pair.told, pair.told_tier)
+            (episode_id, detainer_id): (pair.told, pair.told_tier if pair.told.stage is not Stage.CLOSED else None)
             for episode_id, pairs in self.state.pairs.items()
             for detainer_id, pair in pairs.items()
             if pair.told is not None and pair.told.stage is not Stage.RETRACTED
