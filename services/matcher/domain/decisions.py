@@ -4,11 +4,12 @@ detainers, since a review's key does not tell whose partition its episode is in.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
-from contracts.types.conflict import ReviewDecision
+from contracts.types.conflict import ReviewDecision, ReviewOutcome
 from services.matcher.domain.changes import Changes
 
-__all__ = ["DecisionBook"]
+__all__ = ["DecisionBook", "age"]
 
 Pair = tuple[str, str]
 
@@ -28,7 +29,7 @@ class DecisionBook:
         pair = (decision.detainer_id, decision.episode_id)
         known = self._by_pair.setdefault(pair, {})
         before = known.get(decision.evidence_id)
-        if before is not None and _order(before) >= _order(decision):
+        if before is not None and age(before) >= age(decision):
             return False
         known[decision.evidence_id] = decision
         self._changes.note(pair, partition, offset)
@@ -43,5 +44,6 @@ class DecisionBook:
         return self._changes.since(judged)
 
 
-def _order(decision: ReviewDecision) -> tuple[object, str]:
+def age(decision: ReviewDecision | ReviewOutcome) -> tuple[datetime, str]:
+    """Which of two decisions on the same evidence is the newer."""
     return (decision.decided_at, decision.decision_id)

@@ -220,9 +220,9 @@ def _judge(
     verdict = _derive(state, episode.view, episode.facility, entry.detainer)
     key = (episode.id, detainer_id)
     state.timers.set(key, verdict.again_at)
-    decisions = state.ground.decisions.on(detainer_id, episode.id)
-    decision = decisions.get(evidence_id(pair.identity)) if decisions else None
-    on = Occasion(episode, entry.detainer, decision, cause, now)
+    if pair.heed(state.ground.decisions.on(detainer_id, episode.id).values()):
+        out.changed.add(episode.id)
+    on = Occasion(episode, entry.detainer, pair.decisions.get(evidence_id(pair.identity)), cause, now)
     state.held.discard(key)
     if _is_held(state, episode, entry.detainer, verdict.standing):
         if news(pair, verdict.standing, on) is not None:

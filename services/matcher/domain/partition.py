@@ -9,10 +9,11 @@ from typing import Final
 from msgspec import Struct
 
 from contracts.types.common import Tier
-from contracts.types.conflict import Identity, ReviewStatus
+from contracts.types.conflict import Identity, ReviewDecision, ReviewOutcome, ReviewStatus
 from contracts.types.custody import Released
 from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
+from services.matcher.domain.decisions import age
 from services.matcher.domain.episode import Episode, Fact
 from services.matcher.domain.feeds.book import steward
 from services.matcher.domain.feeds.rhythm import Rhythm
@@ -34,6 +35,8 @@ class Pair(Struct, omit_defaults=True):
 
     told, told_tier: the conflict's newest version, None before the first.
     review, review_status, review_identity, review_decision: the newest review version that has not been withdrawn.
+    decisions: evidence id -> what a reviewer decided on it last. Kept here, since review.decisions.v1 forgets before
+    some pairs end.
     """
 
     identity: Identity
@@ -45,6 +48,27 @@ class Pair(Struct, omit_defaults=True):
     review_status: ReviewStatus = ReviewStatus.OPEN
     review_identity: Identity | None = None
     review_decision: str | None = None
+    decisions: dict[str, ReviewOutcome] = {}
+
+    def heed(self, decisions: Iterable[ReviewDecision]) -> bool:
+        """Keep these, but for those of which a newer one is known; True if there was any to be kept."""
+        heeded = False
+        for decision in decisions:
+            known = self.decisions.get(decision.evidence_id)
+            if known is None or age(known) < age(decision):
+                self.decisions[decision.evidence_id] = _outcome(decision)
+                heeded = True
+        return heeded
+
+
+def _outcome(decision: ReviewDecision) -> ReviewOutcome:
+    return ReviewOutcome(
+        decision_id=decision.decision_id,
+        decision=decision.decision,
+        reason=decision.reason,
+        reviewer=decision.reviewer,
+        decided_at=decision.decided_at,
+    )
 
 
 class Watch(Struct, omit_defaults=True):

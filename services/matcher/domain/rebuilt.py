@@ -70,6 +70,8 @@ def pair_of(conflict: Published | None, review: Review | None) -> Pair:
         pair.version, pair.told, pair.told_tier = conflict.version, conflict.standing, conflict.identity.tier
     if review is not None:
         pair.review_version = review.version
+        if review.outcome is not None:  # its decision may be older than what review.decisions.v1 still has
+            pair.decisions[review.evidence_id] = review.outcome
         if review.status is not ReviewStatus.WITHDRAWN:
             pair.review, pair.review_identity = Standing(stage=review.stage), review.identity
             pair.review_status = review.status

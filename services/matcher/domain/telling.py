@@ -22,7 +22,6 @@ from contracts.types.conflict import (
     Identity,
     RetractionReason,
     Review,
-    ReviewDecision,
     ReviewOutcome,
     ReviewSide,
     ReviewStatus,
@@ -46,7 +45,7 @@ class Occasion(Struct, frozen=True):
 
     episode: Episode
     detainer: Detainer
-    decision: ReviewDecision | None
+    decision: ReviewOutcome | None
     cause: Cause
     now: datetime
 
@@ -131,13 +130,13 @@ def next_review(pair: Pair, standing: Standing | None, on: Occasion) -> Review |
         custody_side=ReviewSide(record=episode.id, where=episode.facility, person=episode.view.person or Person()),
         identity=identity,
         evidence_id=evidence_id(identity),
-        outcome=_outcome(on.decision) if status is not None else None,
+        outcome=on.decision if status is not None else None,
         cause=on.cause,
         decided_at=on.now,
     )
 
 
-def _status(pair: Pair, standing: Standing | None, decision: ReviewDecision | None) -> ReviewStatus | None:
+def _status(pair: Pair, standing: Standing | None, decision: ReviewOutcome | None) -> ReviewStatus | None:
     """How the pair's review stands; None where there is nothing for a person to decide."""
     if pair.identity.tier is not Tier.POSSIBLE or standing is None:
         return None
@@ -148,7 +147,7 @@ def _status(pair: Pair, standing: Standing | None, decision: ReviewDecision | No
     return ReviewStatus.CONFIRMED if decision.decision is Decision.CONFIRM else ReviewStatus.REJECTED
 
 
-def _decided(identity: Identity, decision: ReviewDecision | None) -> Identity:
+def _decided(identity: Identity, decision: ReviewOutcome | None) -> Identity:
     """The identity with what a person has said of it: confirmed, POSSIBLE is told as PROBABLE (rule 1: without
     fingerprints nobody confirms); rejected, it is not told whatever the tier."""
     if decision is None or (decision.decision is Decision.CONFIRM and identity.tier is not Tier.POSSIBLE):
@@ -160,18 +159,6 @@ def _decided(identity: Identity, decision: ReviewDecision | None) -> Identity:
 def _why_lost(identity: Identity) -> RetractionReason:
     rejected = identity.reviewed is Decision.REJECT
     return RetractionReason.IDENTITY_REJECTED if rejected else RetractionReason.IDENTITY_CHANGED
-
-
-def _outcome(decision: ReviewDecision | None) -> ReviewOutcome | None:
-    if decision is None:
-        return None
-    return ReviewOutcome(
-        decision_id=decision.decision_id,
-        decision=decision.decision,
-        reason=decision.reason,
-        reviewer=decision.reviewer,
-        decided_at=decision.decided_at,
-    )
 
 
 def _time_to_custody(standing: Standing) -> float | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contracts.types.common import Tier
 from contracts.types.conflict import Decision, RetractionReason, ReviewStatus, Stage
 from contracts.types.custody import Booked, Released, Updated
 from contracts.types.detainer import DetainerState
 from contracts.types.person import Person
+from services.matcher.domain.decisions import DecisionBook
 from tests.unit.matcher.people import detainer, fact, person
 from tests.unit.matcher.world import World, decide
 
@@ -93,6 +96,38 @@ def test_the_same_decision_again_is_no_version() -> None:
     world = reviewed(Decision.CONFIRM)
     world.take(decide(world.reviews[0], Decision.CONFIRM))
     assert (len(world.conflicts), len(world.reviews)) == (1, 2)
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_a_decision_outlives_its_topic(decision: Decision) -> None:
+    """review.decisions.v1 is deleted after 400 days; somebody may wait for trial for longer."""
+    world = reviewed(decision).pass_time(410 * 24)
+    world.ground.decisions = DecisionBook()
+    again = world.restarted().pass_time(410 * 24 + 1)
+    assert not again.conflicts
+    assert not again.reviews
+    again.take(fact(Released, 411 * 24))
+    assert again.stages() == ([(2, Stage.RELEASED)] if decision is Decision.CONFIRM else [])
+
+
+def test_what_was_decided_on_evidence_that_comes_back_is_known_too() -> None:
+    world = reviewed(Decision.CONFIRM)
+    other = [detainer(-24, changed=60 + n, who=who) for n, who in enumerate((person(sid="7654399"), NAMELESS))]
+    world.take(fact(Updated, 59, person=person(sid="7654321")), other[0])
+    world.take(decide(world.reviews[-1], Decision.REJECT, 61))
+    world.ground.decisions = DecisionBook()
+    again = world.restarted().take(other[1])
+    assert again.stages() == [(3, Stage.IN_CUSTODY)]
+
+
+def test_a_newer_decision_than_the_one_kept_counts() -> None:
+    world = reviewed(Decision.CONFIRM)
+    seen = world.reviews[-1]
+    world.ground.decisions = DecisionBook()
+    again = world.restarted().take(decide(seen, Decision.REJECT, 49))
+    assert not again.conflicts, "it is older"
+    again.take(decide(seen, Decision.REJECT, 60, "reviewer-2"))
+    assert again.stages() == [(2, Stage.RETRACTED)]
 
 
 def test_a_decision_survives_a_restart() -> None:

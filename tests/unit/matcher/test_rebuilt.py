@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from contracts.types.conflict import Conflict, ReviewStatus, Stage
+from contracts.types.conflict import Conflict, Decision, ReviewStatus, Stage
 from contracts.types.custody import Booked, Released, ReleaseScheduled
 from contracts.types.detainer import DetainerState
 from contracts.types.notice import NoticeData
 from services.matcher.adapters.changelog import encode_parts, load_episode
 from services.matcher.adapters.rebuild import Known
+from services.matcher.domain.decisions import DecisionBook
 from services.matcher.domain.inputs import DetainerInput
 from services.matcher.domain.partition import PartitionState
 from services.matcher.domain.rebuilt import published
 from services.notifier.domain.planning import plan
-from tests.unit.matcher.people import at, detainer, fact
-from tests.unit.matcher.world import EPISODE, INPUTS, Given, World
+from tests.unit.matcher.people import at, detainer, fact, person
+from tests.unit.matcher.world import EPISODE, INPUTS, Given, World, decide
 
 
 def rebuilt(lost: World, known: Known) -> World:
@@ -66,6 +67,16 @@ def test_without_it_versions_begin_anew_and_say_something_else() -> None:
     naive = rebuilt(lost, Known())
     assert [(c.version, c.stage) for c in naive.conflicts] == [(1, Stage.CLOSED)]
     assert rebuilt(lost, all_of(lost)).conflicts == []
+
+
+def test_a_decision_comes_back_that_only_the_review_has() -> None:
+    nameless = person(sid=None)
+    lost = World().take(detainer(who=nameless), fact(Booked, 0, person=nameless))
+    lost.take(decide(lost.reviews[-1], Decision.CONFIRM))
+    lost.ground.decisions = DecisionBook()
+    again = rebuilt(lost, all_of(lost))
+    assert again.conflicts == []
+    assert again.reviews == []
 
 
 def test_the_ledgers_notices_do_where_the_topic_is_lost_too() -> None:
