@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,16 +13,13 @@ from contracts.ids import conflict_id
 from contracts.types.common import Tier
 from contracts.types.conflict import Conflict, Decision, Review, ReviewDecision, ReviewStatus, Stage
 from contracts.types.custody import Died, Released, Returned, Transferred, Voided
-from contracts.types.detainer import Detainer
+from contracts.types.detainer import Detainer, DetainerType
 from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
 from contracts.types.reject import Reject
 from services.ingest.domain.detainers import id_of
-from services.matcher.domain.hits import evidence_id
-from services.matcher.domain.identity.weighed import WeighedEngine
-from services.matcher.domain.rules import capped
 from tests.simulation.history import same_person
-from tests.simulation.matcher import CUSTODY_TOPIC, model
+from tests.simulation.matcher import CUSTODY_TOPIC
 from tests.simulation.story import conflict_in_words
 from tests.simulation.telling import told
 from tests.simulation.topics import accepted, conflicts_of, decoded, entries_of, facts_of, said_of
@@ -61,7 +57,7 @@ def truth_of(world: World) -> Truth:
     return truth(
         list(facts_of(world)),
         decoded(world, "detainers.v1", Detainer),
-        decoded(world, "review.decisions.v1", ReviewDecision),
+        _decided(world),
         decoded(world, "breakers.v1", Breaker),
         same_person=same_person,
         now=world.now(),
@@ -70,19 +66,27 @@ def truth_of(world: World) -> Truth:
     )
 
 
-@cache
-def _engine() -> WeighedEngine:
-    return WeighedEngine(model())
+def _decided(world: World) -> Iterator[ReviewDecision]:
+    """Every decision, with the evidence that its reviewer was shown in place of what the matcher calls it."""
+    shown = {(r.review_id, r.version): r for r in decoded(world, "reviews.v1", Review)}
+    for decision in decoded(world, "review.decisions.v1", ReviewDecision):
+        review = shown[decision.review_id, decision.version]
+        evidence = _evidence(review.detainer.type, review.detainer_side.person, review.custody_side.person)
+        yield msgspec.structs.replace(decision, evidence_id=evidence)
 
 
-def _evidence_of(detainer: Detainer, _episode: str, held: Person) -> str | None:
-    """What the reviewer is shown of these two: the engine's words, asked of the pair alone."""
-    engine = _engine()
-    index = engine.new_index()
-    index.put("", engine.prepare(detainer.person))
-    for candidate in index.search(engine.prepare(held)):
-        return evidence_id(capped(candidate.identity, detainer, held))
-    return None
+def _evidence_of(detainer: Detainer, _episode: str, held: Person) -> str:
+    return _evidence(detainer.type, detainer.person, held)
+
+
+def _evidence(kind: DetainerType, wanted: Person, held: Person) -> str:
+    """What there is to be seen of two people of a history: how sure it is by design, whether rule 21 applies, and the
+    identifiers that both have one of. Names and birth dates in common are always the whole ones here."""
+    claimed = kind is DetainerType.IMMIGRATION and (wanted.us_citizenship_claimed or held.us_citizenship_claimed)
+    sides = [{(i.kind.value, i.issuer or "", i.value) for i in person.identifiers} for person in (wanted, held)]
+    common = {i[:2] for i in sides[0]} & {i[:2] for i in sides[1]}
+    compared = [sorted(i for i in side if i[:2] in common) for side in sides]
+    return f"{same_person(held, wanted)} {bool(claimed)} {compared}"
 
 
 # -- G1 ----------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from services.matcher.adapters import changelog, lane, transaction
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
-from services.matcher.domain import episode, fold, telling
+from services.matcher.domain import episode, fold, hits, telling
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.decisions import DecisionBook
 from services.matcher.domain.episode import Episode
@@ -280,6 +280,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("nothing is voided", _replacing(episode, "_voided", lambda *_: set())),
     Mutation("of two facts under one id the last read counts", _replacing(Episode, "add", _last_said_counts)),
     Mutation("a lost identity is not retracted", _replacing(fold, "next_conflict", _never_lost)),
+    Mutation("a decision holds whatever the numbers are", _replacing(hits, "bare", lambda _: None), 1_000),
     Mutation("a version says what the last one said", _replacing(fold, "next_conflict", _always_anew)),
     Mutation("what is POSSIBLE is told", _replacing(telling, "NOTIFIABLE", frozenset(Tier) - {Tier.NONE})),
     Mutation("offsets are committed before the ledger", _replacing(Taking, "handle", _offsets_first)),

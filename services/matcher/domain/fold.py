@@ -29,7 +29,7 @@ from services.matcher.domain.inputs import (
     ModelInput,
     Tick,
 )
-from services.matcher.domain.partition import BEGINNING, Pair, PartitionState
+from services.matcher.domain.partition import BEGINNING, NOBODY, Pair, PartitionState
 from services.matcher.domain.stages import OPEN, Standing, Verdict, derive
 from services.matcher.domain.steward import FeedOutputs, feed_counted, feed_timer
 from services.matcher.domain.telling import Occasion, news, next_conflict, next_review
@@ -220,9 +220,11 @@ def _judge(
     verdict = _derive(state, episode.view, episode.facility, entry.detainer)
     key = (episode.id, detainer_id)
     state.timers.set(key, verdict.again_at)
+    if not pair.evidence:
+        pair.evidence = evidence_id(pair.identity, entry.detainer.person, episode.view.person or NOBODY)
     if pair.heed(state.ground.decisions.on(detainer_id, episode.id).values()):
         out.changed.add(episode.id)
-    on = Occasion(episode, entry.detainer, pair.decisions.get(evidence_id(pair.identity)), cause, now)
+    on = Occasion(episode, entry.detainer, pair.decisions.get(pair.evidence), cause, now)
     state.held.discard(key)
     if _is_held(state, episode, entry.detainer, verdict.standing):
         if news(pair, verdict.standing, on) is not None:

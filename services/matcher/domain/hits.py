@@ -10,19 +10,30 @@ from hashlib import blake2b
 
 from contracts.types.common import Tier
 from contracts.types.conflict import Identity
+from contracts.types.person import Person
 from services.matcher.domain.book import Entry
 from services.matcher.domain.episode import Episode
 from services.matcher.domain.identity.engine import Prepared
-from services.matcher.domain.partition import Pair, PartitionState
+from services.matcher.domain.identity.normalise import bare
+from services.matcher.domain.partition import NOBODY, Pair, PartitionState
 from services.matcher.domain.rules import capped
 
 __all__ = ["evidence_id", "identify", "meet"]
 
 
-def evidence_id(identity: Identity) -> str:
-    """Names what speaks for and against a hit: the outcomes and the vetoes, whatever their weights. A decision taken on
-    it holds while it stays the same, under another model too."""
+def evidence_id(identity: Identity, wanted: Person, held: Person) -> str:
+    """Names what speaks for and against a hit: the outcomes and the vetoes, whatever their weights, and the values of
+    the identifiers that were compared, since a changed one is new evidence. A decision taken on it holds while it stays
+    the same, under another model too.
+
+    Nobody reads a number in it; short ones can be guessed from a hash, so it is as secret as the review that has both.
+    """
     lines = [*(f"{e.field}\x1f{e.outcome}" for e in identity.evidence), *identity.vetoes]
+    sides = [{i for i in map(bare, person.identifiers) if i is not None} for person in (wanted, held)]
+    common = set.intersection(*({(i.kind, i.issuer) for i in side} for side in sides))
+    for side in sides if common else ():
+        lines.append("")
+        lines += ["\x1f".join(i) for i in sorted(side) if (i.kind, i.issuer) in common]
     return blake2b("\x1e".join(lines).encode(), digest_size=16, person=b"evidence").hexdigest()
 
 
@@ -66,13 +77,14 @@ def _alone(state: PartitionState, one: Prepared, other: Prepared) -> Identity:
 
 
 def _pair(state: PartitionState, episode: Episode, entry: Entry, identity: Identity, changed: set[str]) -> None:
-    identity = capped(identity, entry.detainer, episode.view.person)
-    detainer_id = entry.detainer.detainer_id
+    detainer_id, wanted, held = entry.detainer.detainer_id, entry.detainer.person, episode.view.person or NOBODY
+    identity = capped(identity, entry.detainer, held)
+    evidence = evidence_id(identity, wanted, held)
     pair = state.pairs.get(episode.id, {}).get(detainer_id)
     if pair is None:
-        state.link(episode.id, detainer_id, Pair(identity=identity))
-    elif pair.identity == identity:
+        state.link(episode.id, detainer_id, Pair(identity=identity, evidence=evidence))
+    elif (pair.identity, pair.evidence) == (identity, evidence):
         return
     else:
-        pair.identity = identity
+        pair.identity, pair.evidence = identity, evidence
     changed.add(episode.id)

@@ -23,9 +23,9 @@ from services.matcher.domain.identity.engine import Candidate, IdentityIndex, Pr
 from services.matcher.domain.stages import Standing
 from services.matcher.domain.timers import Timers
 
-__all__ = ["BEGINNING", "Pair", "PartitionState", "Watch"]
+__all__ = ["BEGINNING", "NOBODY", "Pair", "PartitionState", "Watch"]
 
-_NOBODY: Final = Person()
+NOBODY: Final = Person()
 BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 """A clock that has not been set."""
 
@@ -33,13 +33,16 @@ BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 class Pair(Struct, omit_defaults=True):
     """What was published of one (detainer, episode) pair; the ground for the next version.
 
+    evidence: names what `identity` rests on (`hits.evidence_id`); empty in a state of before it was kept.
     told, told_tier: the conflict's newest version, None before the first.
-    review, review_status, review_identity, review_decision: the newest review version that has not been withdrawn.
+    review, review_status, review_identity, review_evidence, review_decision: the newest review version that has not
+    been withdrawn.
     decisions: evidence id -> what a reviewer decided on it last. Kept here, since review.decisions.v1 forgets before
     some pairs end.
     """
 
     identity: Identity
+    evidence: str = ""
     version: int = 0
     told: Standing | None = None
     told_tier: Tier | None = None
@@ -47,6 +50,7 @@ class Pair(Struct, omit_defaults=True):
     review: Standing | None = None
     review_status: ReviewStatus = ReviewStatus.OPEN
     review_identity: Identity | None = None
+    review_evidence: str = ""
     review_decision: str | None = None
     decisions: dict[str, ReviewOutcome] = {}
 
@@ -213,7 +217,7 @@ class PartitionState:
 
     def prepared(self, episode: Episode) -> Prepared:
         """The episode's person as the engine wants it."""
-        return self.ground.engine.prepare(episode.view.person or _NOBODY)
+        return self.ground.engine.prepare(episode.view.person or NOBODY)
 
     def reindex(self, episode: Episode) -> Prepared | None:
         """Bring the index up to date with the episode; its person, if that is another than before, else None."""
@@ -222,7 +226,7 @@ class PartitionState:
         if person is known or person == known:
             return None
         if person is None:
-            person = _NOBODY  # who it was is not known any more
+            person = NOBODY  # who it was is not known any more
         prepared = self.ground.engine.prepare(person)
         self._indexed[episode.id] = person
         self._index.put(episode.id, prepared)

@@ -74,6 +74,7 @@ def pair_of(conflict: Published | None, review: Review | None) -> Pair:
             pair.decisions[review.evidence_id] = review.outcome
         if review.status is not ReviewStatus.WITHDRAWN:
             pair.review, pair.review_identity = Standing(stage=review.stage), review.identity
+            pair.review_evidence = review.evidence_id
             pair.review_status = review.status
             pair.review_decision = review.outcome.decision_id if review.outcome is not None else None
     return pair

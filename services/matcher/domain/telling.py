@@ -30,7 +30,6 @@ from contracts.types.conflict import (
 from contracts.types.detainer import Detainer
 from contracts.types.person import Person
 from services.matcher.domain.episode import Episode
-from services.matcher.domain.hits import evidence_id
 from services.matcher.domain.partition import Pair
 from services.matcher.domain.stages import NOTIFIABLE, Standing, retracted
 
@@ -106,16 +105,19 @@ def next_review(pair: Pair, standing: Standing | None, on: Occasion) -> Review |
         if pair.review is None:
             return None
         shown, identity = pair.review, pair.review_identity or pair.identity
+        evidence = pair.review_evidence or pair.evidence
         pair.review = pair.review_identity = pair.review_decision = None
+        pair.review_evidence = ""
         pair.review_status = ReviewStatus.OPEN
     else:
         assert standing is not None
         decision = on.decision.decision_id if on.decision is not None else None
         known = pair.review is not None and (pair.review_status, pair.review_decision) == (status, decision)
-        if known and pair.review_identity == pair.identity and (pair.review == standing or decision is not None):
+        seen = (pair.review_identity, pair.review_evidence) == (pair.identity, pair.evidence)
+        if known and seen and (pair.review == standing or decision is not None):
             return None
-        shown, identity = standing, pair.identity
-        pair.review, pair.review_identity = standing, identity
+        shown, identity, evidence = standing, pair.identity, pair.evidence
+        pair.review, pair.review_identity, pair.review_evidence = standing, identity, evidence
         pair.review_status, pair.review_decision = status, decision
     pair.review_version += 1
     detainer, episode = on.detainer, on.episode
@@ -129,7 +131,7 @@ def next_review(pair: Pair, standing: Standing | None, on: Occasion) -> Review |
         detainer_side=ReviewSide(record=detainer.detainer_id, where=detainer.agency, person=detainer.person),
         custody_side=ReviewSide(record=episode.id, where=episode.facility, person=episode.view.person or Person()),
         identity=identity,
-        evidence_id=evidence_id(identity),
+        evidence_id=evidence,
         outcome=on.decision if status is not None else None,
         cause=on.cause,
         decided_at=on.now,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from contracts.types.common import Tier
@@ -11,7 +13,7 @@ from contracts.types.detainer import DetainerState
 from contracts.types.person import Person
 from services.matcher.domain.decisions import DecisionBook
 from tests.unit.matcher.people import detainer, fact, person
-from tests.unit.matcher.world import World, decide
+from tests.unit.matcher.world import EPISODE, World, decide
 
 NAMELESS = person(sid=None)
 """Name and birth date alone: POSSIBLE, whatever else is true (rule 1)."""
@@ -66,6 +68,48 @@ def test_a_changed_identifier_opens_it_again() -> None:
     world.take(fact(Updated, 60, person=with_sid), detainer(-24, changed=61, who=person(sid="7654399")))
     assert [r.status for r in world.reviews] == [ReviewStatus.OPEN, ReviewStatus.REJECTED, ReviewStatus.OPEN]
     assert world.reviews[-1].identity.vetoes == ["two SIDs of CT"]
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_a_number_that_changes_and_still_differs_opens_it_again(decision: Decision) -> None:
+    """Who compared CT 1111111 with CT 7654321 has not seen CT 9999999."""
+    world = World().take(detainer(who=person(sid="7654321")), fact(Booked, 0, person=person(sid="1111111")))
+    seen = world.reviews[-1]
+    world.take(decide(seen, decision))
+    told = [Stage.IN_CUSTODY] if decision is Decision.CONFIRM else []
+    assert [stage for _, stage in world.stages()] == told
+    world.take(fact(Updated, 60, person=person(sid="9999999")))
+    assert [stage for _, stage in world.stages()] == [*told, *(Stage.RETRACTED for _ in told)]
+    assert world.reviews[-1].status is ReviewStatus.OPEN
+    assert world.reviews[-1].identity == seen.identity
+    world.take(detainer(-24, changed=61, who=person(sid="4444444")))
+    assert len({r.evidence_id for r in world.reviews}) == 3, "the other side's counts too"
+    back = fact(Updated, 62, person=person(sid="CT-01111111", ucn="XY12"))
+    world.take(detainer(-24, changed=62, who=person(sid="7654321")), back)
+    assert world.reviews[-1].evidence_id == seen.evidence_id, "nor does its spelling, or what only one side has"
+    assert world.reviews[-1].status is not ReviewStatus.OPEN
+
+
+def test_an_open_review_is_told_of_the_number_that_changed() -> None:
+    """A decision names the evidence of the version that was seen."""
+    world = World().take(detainer(who=person(sid="7654321")), fact(Booked, 0, person=person(sid="1111111")))
+    world.take(fact(Updated, 60, person=person(sid="9999999")))
+    assert [(r.version, r.status) for r in world.reviews] == [(1, ReviewStatus.OPEN), (2, ReviewStatus.OPEN)]
+    stale, seen = (decide(review, Decision.CONFIRM, 61) for review in world.reviews)
+    assert not world.take(stale).conflicts
+    assert world.take(seen).stages() == [(1, Stage.IN_CUSTODY)]
+
+
+def test_a_state_of_before_knows_its_evidence() -> None:
+    world = reviewed(Decision.CONFIRM)
+    (pair,) = world.state.pairs[EPISODE].values()
+    pair.evidence = ""
+    assert not world.restarted().pass_time(0).conflicts
+
+
+def test_no_number_can_be_read_in_a_name_of_evidence() -> None:
+    world = World().take(detainer(who=person(sid="7654321")), fact(Booked, 0, person=person(sid="1111111")))
+    assert re.fullmatch("[0-9a-f]{32}", world.reviews[-1].evidence_id)
 
 
 def test_and_an_agreeing_one_overrides_the_rejection() -> None:
