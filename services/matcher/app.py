@@ -43,7 +43,6 @@ from services.platform.kafka.replication import Replication
 from services.platform.kafka.table import WholeTopic
 from services.platform.logs import get_logger
 from services.platform.metrics import REJECTS
-from services.platform.registry import Registry, RegistryTable
 from services.platform.service import Stop, instance_name, run
 
 __all__ = ["MatcherService", "describe", "main"]
@@ -61,10 +60,8 @@ class MatcherService:
         self.broker: KafkaBroker = make_broker(settings)
         engine = MeteredEngine(WeighedEngine(load_model(settings.identity_model)))
         self._clock = SystemClock(settings.clock_skew_limit_s)
-        self._places = Places(settings.default_time_zone)
-        self._ground = Ground(engine, settings.terms, self._places, settings.feed_terms)
+        self._ground = Ground(engine, settings.terms, Places(settings.default_time_zone), settings.feed_terms)
         self._ground_read: asyncio.Future[None] | None = None
-        self._registry = RegistryTable(self.broker, fatal=stop.fail, changed=self._places_changed)
         self._membership = Membership(settings, consumer=self._custody_consumer, fatal=stop.fail)
         self._ownership = Ownership(
             settings,
@@ -116,7 +113,6 @@ class MatcherService:
         self.health.alive("custody", custody.check)
         self._progress = [
             custody,
-            self._registry.topic.watched(settings, self.health, "registry"),
             *(
                 topic.watched(settings, self.health, whole.name)
                 for whole, topic in zip(self._ownership.wholes, self._wholes, strict=True)
@@ -179,7 +175,7 @@ class MatcherService:
 
     async def _read_ground(self) -> None:
         """All that was there at the start. Detainers are indexed in a thread: millions outlast a heartbeat."""
-        for topic in (self._registry.topic, *self._wholes):
+        for topic in self._wholes:
             await topic.caught_up()
         for whole, topic in zip(self._ownership.wholes, self._wholes, strict=True):
             self._ownership.began(whole.name, await topic.positions())
@@ -196,9 +192,6 @@ class MatcherService:
     def _ground_unread(self) -> str | None:
         done = self._ground_read is not None and self._ground_read.done()
         return None if done else "registry, detainers and decisions not read yet"
-
-    def _places_changed(self, registry: Registry) -> None:
-        self._places.update({facility.id: facility.time_zone for facility in registry.facilities.values()})
 
     def _keep_unreadable(self, record: ConsumerRecord, violation: ContractViolation) -> None:
         log.error(violation.reason, topic=record.topic, partition=record.partition, offset=record.offset)

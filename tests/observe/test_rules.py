@@ -22,7 +22,8 @@ HARMLESS = {
 """Labels that an alert may carry: none of them names a person (G8)."""
 OBJECTIVES = {r["labels"]["objective"] for r in records() if r["record"] == "sallyport:objective_budget:ratio"}
 OURS_UNREADABLE = {"custody_event_unreadable", "episode_closed", "episode_too_large", "breaker_unreadable",
-    "review_decision_unreadable", "tally_unreadable", "detainer_unreadable", "conflict_unreadable", "review_unreadable"}  # fmt: skip
+    "review_decision_unreadable", "tally_unreadable", "detainer_unreadable", "conflict_unreadable", "review_unreadable",
+    "registry_record_unreadable"}  # fmt: skip
 """What the matcher and the notifier find on a topic, and keep in rejects.v1."""
 INSTALL = "apt-get install --no-install-recommends prometheus"
 

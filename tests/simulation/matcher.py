@@ -6,7 +6,6 @@ What services.matcher.app composes, without FastStream: its loop of polls is her
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from functools import cache, partial
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -19,7 +18,6 @@ from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
-from services.matcher.domain.terms import Places
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation
@@ -74,13 +72,12 @@ def _never(error: BaseException) -> None:
 
 
 class Matcher(Service):
-    """One instance. zones: facility -> IANA name, which it has from the registry."""
+    """One instance."""
 
-    def __init__(self, world: World, name: str, rng: Random, zones: Mapping[str, str]) -> None:
+    def __init__(self, world: World, name: str, rng: Random) -> None:
         super().__init__(world, name, rng)
         self._settings = _settings(rng.choice((2, 5, 50)), rng.choice((3, 20)), rng.choice((2, 10, 50)))
         self._outlet = ModelOutlet(world.broker)
-        self._zones = zones
         self.ownership: Ownership | None = None
         self.consumer: GroupConsumer | None = None
         self._polls: list[asyncio.Task[None]] = []
@@ -88,9 +85,7 @@ class Matcher(Service):
     async def main(self) -> None:
         world = self.world
         self.consumer = None
-        places = Places(self._settings.default_time_zone)
-        places.update(self._zones)
-        self._ground = Ground(WeighedEngine(model()), self._settings.terms, places)
+        self._ground = Ground(WeighedEngine(model()), self._settings.terms)
         self._ground.detainers.collect()
         self._ground_read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ownership = ownership = Ownership(

@@ -281,6 +281,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("of two facts under one id the last read counts", _replacing(Episode, "add", _last_said_counts)),
     Mutation("a lost identity is not retracted", _replacing(fold, "next_conflict", _never_lost)),
     Mutation("a decision holds whatever the numbers are", _replacing(hits, "bare", lambda _: None), 1_000),
+    Mutation("a corrected time zone is judged by nobody", _replacing(fold, "_place", lambda *_: None), 1_000),
     Mutation("a version says what the last one said", _replacing(fold, "next_conflict", _always_anew)),
     Mutation("what is POSSIBLE is told", _replacing(telling, "NOTIFIABLE", frozenset(Tier) - {Tier.NONE})),
     Mutation("offsets are committed before the ledger", _replacing(Taking, "handle", _offsets_first)),

@@ -1,27 +1,31 @@
-"""Who is neither a jail nor an agency: the reviewer, and the operator of a breaker. And what is posted, as bytes.
+"""Who is neither a jail nor an agency: the registrar, the reviewer, and the operator of a breaker. And what is posted,
+as bytes.
 
-Both read what is committed and write to their topic; that the console loses nothing is the notifier's own test.
+The last two read what is committed and write to their topic; that the console loses nothing is the notifier's own test.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from contracts.ids import decision_id
 from contracts.types.conflict import Review, ReviewDecision, ReviewStatus
 from contracts.types.feed import Breaker, BreakerState
+from contracts.types.registry import Facility, registry_key
 from tests.simulation.history import Opinion, Send
 from tests.simulation.kafka import Entry
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Operator", "Reviewer", "body_of"]
+__all__ = ["Operator", "Registrar", "Reviewer", "body_of"]
 
 _LOOK_S = 0.5
+_ELSEWHERE: Final = ("Pacific/Kiritimati", "Pacific/Guam", "No/Where")
 _encode = msgspec.json.encode
 
 
@@ -39,6 +43,39 @@ def body_of(send: Send) -> bytes:
         "data": draft.event,
     }
     return _encode(envelope)
+
+
+class Registrar:
+    """Puts the jails on registry.v1: some in a wrong time zone. That is corrected while things are being said, or by
+    `finish`, when every hold has run out."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rng = Random(f"{world.history.seed} registrar")
+        self._late: list[Facility] = []
+
+    def register(self) -> None:
+        for place in self._world.history.places:
+            right = place.record()
+            if self._rng.random() < 0.6:
+                self._write(msgspec.structs.replace(right, time_zone=self._rng.choice(_ELSEWHERE)))
+                if self._rng.random() < 0.7:
+                    self._late.append(right)
+                else:
+                    self._world.later(self._rng.uniform(1, 20), lambda right=right: self._write(right))  # type: ignore[misc]
+            else:
+                self._write(right)
+
+    def finish(self) -> bool:
+        """Correct the rest; False if there is none."""
+        for right in self._late:
+            self._write(right)
+        return bool(self._late)
+
+    def _write(self, record: Facility) -> None:
+        self._world.story.say("registrar", f"{record.id} is in {record.time_zone}")
+        self._world.story.count("records of jails")
+        self._world.broker.append(("registry.v1", 0), [(registry_key(record).encode(), _encode(record), ())])
 
 
 class _Watcher:

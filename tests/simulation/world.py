@@ -21,7 +21,7 @@ from tests.simulation.kafka import Broker, Transaction
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.matcher import CUSTODY_TOPIC, GROUP, Matcher
 from tests.simulation.notifier import CONFLICTS_TOPIC, Notifier, Receiver
-from tests.simulation.outside import Operator, Reviewer, body_of
+from tests.simulation.outside import Operator, Registrar, Reviewer, body_of
 from tests.simulation.patches import installed
 from tests.simulation.postgres import Database
 from tests.simulation.service import Service
@@ -33,6 +33,7 @@ TOPICS: Final[Mapping[str, int]] = {
     CUSTODY_TOPIC: 3,
     "detainers.v1": 2,
     "review.decisions.v1": 1,
+    "registry.v1": 1,
     "breakers.v1": 1,
     "feed.tallies.v1": 1,
     "feeds.v1": 1,
@@ -81,9 +82,7 @@ class World:
         self.answers = Answers()
         self.ingest = Ingest(self, "ingest", Random(f"{seed} ingest"))
         count = self.rng.choice((1, 2, 2, 3))
-        self.matchers = [
-            Matcher(self, f"matcher-{n + 1}", Random(f"{seed} matcher {n}"), history.zones) for n in range(count)
-        ]
+        self.matchers = [Matcher(self, f"matcher-{n + 1}", Random(f"{seed} matcher {n}")) for n in range(count)]
         self.database = Database(self.loop, Random(f"{seed} postgres"))
         self.receiver = Receiver(self, Random(f"{seed} receiver"))
         self.notifiers = [
@@ -92,6 +91,7 @@ class World:
         ]
         self.services: list[Service] = [self.ingest, *self.matchers, *self.notifiers]
         self._subscribe()
+        self.registrar = Registrar(self)
         self.reviewer = Reviewer(self)
         self.operator = Operator(self)
         self.faults = Faults(self, Random(f"{seed} faults"))
@@ -123,6 +123,7 @@ class World:
             self.loop.play(self._play())
 
     async def _play(self) -> None:
+        self.registrar.register()
         self.ingest.start()
         for service in (*self.matchers, *self.notifiers):
             self.later(self.rng.random() * 3, service.start)
@@ -135,6 +136,8 @@ class World:
             self.jump = moment - self.history.start - timedelta(seconds=self.loop.time())
             self.story.say("world", f"it is {moment:%d %B %Y %H:%M} now")
             await self.faults.at_a_moment()
+            await self._quiet()
+        if self.registrar.finish():
             await self._quiet()
         for task in tasks:
             task.cancel()

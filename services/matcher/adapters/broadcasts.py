@@ -16,13 +16,15 @@ from msgspec import Struct
 from contracts.types.conflict import ReviewDecision
 from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker
+from contracts.types.registry import Facility, RegistryRecord
 from services.matcher.adapters.records import tally_key_of
 from services.matcher.domain.changes import Changes
 from services.matcher.domain.feeds.tally import Tally
 from services.matcher.domain.ground import Ground
-from services.matcher.domain.inputs import BreakerInput, DecisionInput, DetainerInput, FeedInput, Input
+from services.matcher.domain.inputs import BreakerInput, DecisionInput, DetainerInput, FeedInput, Input, PlaceInput
 from services.matcher.domain.partition import PartitionState
 from services.platform.errors import ContractViolation
+from services.platform.registry import REGISTRY_TOPIC
 
 __all__ = ["Broadcast", "Key", "broadcasts"]
 
@@ -41,6 +43,8 @@ class Broadcast(Struct, frozen=True):
     concerns: whether a partition has anything to judge a change against.
     unreadable: reason code of a record that is refused.
     counted: progress says how far it is judged; else all of it is looked at anew when the partition is restored.
+    awaited: nobody judges a partition before having read as far as its last owner had.
+    gone: the key of what a tombstone changed, None if nothing.
     """
 
     name: str
@@ -51,11 +55,13 @@ class Broadcast(Struct, frozen=True):
     concerns: Callable[[Key, PartitionState], bool]
     unreadable: str
     counted: bool = True
+    awaited: bool = True
+    gone: Callable[[ConsumerRecord], Key | None] = lambda _: None
 
     def taken(self, record: ConsumerRecord) -> Key | None:
         """Take a record in; the key of what it changed. Raises ContractViolation."""
         if record.value is None:
-            return None
+            return self.gone(record)
         try:
             return self.take(record, record.value)
         except (msgspec.DecodeError, ValueError) as error:
@@ -65,6 +71,7 @@ class Broadcast(Struct, frozen=True):
 _detainer: Final = msgspec.json.Decoder(Detainer).decode
 _decision: Final = msgspec.json.Decoder(ReviewDecision).decode
 _breaker: Final = msgspec.json.Decoder(Breaker).decode
+_registered: Final = msgspec.json.Decoder(RegistryRecord).decode
 _tally: Final = msgspec.json.Decoder(Tally).decode
 
 
@@ -80,6 +87,22 @@ def broadcasts(ground: Ground) -> tuple[Broadcast, ...]:
         key = (breaker.facility, breaker.breaker_id)
         breakers.note(key, record.partition, record.offset)
         return key
+
+    places: Changes[str] = Changes()
+
+    def take_place(record: ConsumerRecord, value: bytes) -> Key | None:
+        place = _registered(value)
+        return moved(record, place.id, place.time_zone) if isinstance(place, Facility) else None
+
+    def lose_place(record: ConsumerRecord) -> Key | None:
+        kind, _, facility = (record.key or b"").decode(errors="replace").partition(":")
+        return moved(record, facility, None) if kind == "facility" else None
+
+    def moved(record: ConsumerRecord, facility: str, zone: str | None) -> Key | None:
+        if not ground.places.put(facility, zone):
+            return None
+        places.note(facility, record.partition, record.offset)
+        return facility
 
     def take_decision(record: ConsumerRecord, value: bytes) -> Key | None:
         decision = _decision(value)
@@ -104,6 +127,17 @@ def broadcasts(ground: Ground) -> tuple[Broadcast, ...]:
             as_input=lambda key: BreakerInput(*key),
             concerns=_has_episodes,
             unreadable="breaker_unreadable",
+        ),
+        Broadcast(
+            name="registry",
+            topic=REGISTRY_TOPIC,
+            take=take_place,
+            since=places.since,
+            as_input=PlaceInput,
+            concerns=_has_episodes,
+            unreadable="registry_record_unreadable",
+            awaited=False,  # it may be made anew from its files, and be shorter then
+            gone=lose_place,
         ),
         Broadcast(
             name="decisions",

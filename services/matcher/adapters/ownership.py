@@ -209,7 +209,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _ground_reaches(self, seen: Mapping[str, Mapping[str, int]]) -> None:
         """Return once the ground is read as far as at the start, and up to `seen`."""
         await self._ground_ready()
-        wanted = [(name, int(p), to) for name, offsets in seen.items() for p, to in offsets.items()]
+        awaited = {whole.name for whole in self.wholes if whole.awaited}
+        wanted = [(name, int(p), to) for name, offsets in seen.items() if name in awaited for p, to in offsets.items()]
         for name, partition, to in wanted:
             if not self._has_read(name, partition, to):
                 # For a moment, as a rule; for ever if the topic was made anew, and somebody has to see that.

@@ -79,7 +79,8 @@ def span_of(
 
 
 _TOPICS: Final = {"custody": "custody.events.v1", "detainer": "detainers.v1", "decision": "review.decisions.v1"}
-"""Topic of a kind of input; where it is none, the span is named by the kind: timer, breaker, identity_model."""
+"""Topic of a kind of input; where it is none, the span is named by the kind: timer, breaker, time_zone,
+identity_model."""
 
 
 def _about(outputs: Outputs, record: ConsumerRecord | None, kind: str) -> dict[str, Value]:

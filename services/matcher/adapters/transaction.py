@@ -38,6 +38,7 @@ from services.matcher.domain.inputs import (
     FeedInput,
     Input,
     ModelInput,
+    PlaceInput,
     Tick,
 )
 from services.matcher.domain.partition import PartitionState
@@ -61,6 +62,7 @@ _KINDS: Final[Mapping[type[Input], str]] = {
     BreakerInput: "breaker",
     FeedInput: "feed",
     ModelInput: "identity_model",
+    PlaceInput: "time_zone",
     Tick: "timer",
 }
 

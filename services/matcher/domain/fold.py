@@ -1,8 +1,9 @@
 """The fold of one partition: `evolve(state, input, now) -> outputs`, deterministic and pure but for `state` itself.
 
-An input is a custody fact, a detainer, a review decision or a breaker that changed, a facility that was counted anew, a
-timer that has run out, or an episode that another identity model judged (docs/adr/0011). Any may come first (DESIGN.md,
-"The join"): a fact is judged against the book of detainers, a detainer against the episodes of the partition.
+An input is a custody fact, a detainer, a review decision or a breaker that changed, a facility that was counted anew or
+is in another time zone, a timer that has run out, or an episode that another identity model judged (docs/adr/0011). Any
+may come first (DESIGN.md, "The join"): a fact is judged against the book of detainers, a detainer against the episodes
+of the partition.
 docs/lifecycle.md is the specification.
 """
 
@@ -27,6 +28,7 @@ from services.matcher.domain.inputs import (
     FeedInput,
     Input,
     ModelInput,
+    PlaceInput,
     Tick,
 )
 from services.matcher.domain.partition import BEGINNING, NOBODY, Pair, PartitionState
@@ -84,6 +86,8 @@ def evolve(state: PartitionState, given: Input, now: datetime, clock: datetime |
             _add(out, feed_counted(state, facility, now))
         case ModelInput(episode_id=episode_id):
             _model(state, episode_id, now, out)
+        case PlaceInput(facility=facility):
+            _place(state, facility, now, out)
         case Tick():
             _tick(state, now, out)
     return out
@@ -146,12 +150,23 @@ def _decision(state: PartitionState, detainer_id: str, episode_id: str, now: dat
 def _breaker(state: PartitionState, facility: str, breaker_id: str, now: datetime, out: Outputs) -> None:
     """Say what was held back, or take back what never was, of every episode of the facility."""
     cause = _own("breaker", breaker_id, now)
-    for episode in [e for e in state.episodes.values() if e.facility == facility]:
+    for episode in _of_facility(state, facility):
         before = state.counted(episode.id)
         if state.apply_breakers(episode):
             state.count(episode, before)
             _identify(state, episode, out)
         _judge_all(state, episode, cause, now, out)
+
+
+def _place(state: PartitionState, facility: str, now: datetime, out: Outputs) -> None:
+    """Count the holds of the facility's episodes by the days of its zone (rule 15)."""
+    cause = _own("time_zone", facility, now)
+    for episode in _of_facility(state, facility):
+        _judge_all(state, episode, cause, now, out)
+
+
+def _of_facility(state: PartitionState, facility: str) -> list[Episode]:
+    return [episode for episode in state.episodes.values() if episode.facility == facility]
 
 
 def _identify(state: PartitionState, episode: Episode, out: Outputs) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "FeedInput",
     "Input",
     "ModelInput",
+    "PlaceInput",
     "Tick",
 ]
 
@@ -59,8 +60,16 @@ class ModelInput(Struct, frozen=True, gc=False):
     episode_id: str
 
 
+class PlaceInput(Struct, frozen=True, gc=False):
+    """A facility that is in another time zone than was known."""
+
+    facility: str
+
+
 class Tick(Struct, frozen=True, gc=False):
     """Time has passed: the earliest timer that has run out is looked at. One tick, one timer."""
 
 
-Input: TypeAlias = CustodyInput | DetainerInput | DecisionInput | BreakerInput | FeedInput | ModelInput | Tick
+Input: TypeAlias = (
+    CustodyInput | DetainerInput | DecisionInput | BreakerInput | FeedInput | ModelInput | PlaceInput | Tick
+)

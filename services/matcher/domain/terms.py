@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -33,15 +32,22 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 class Places:
-    """Time zones of facilities, as the registry has them. Whoever reads the registry keeps `zones` up to date."""
+    """Time zones of facilities. Written by whoever reads registry.v1, read by every partition's fold."""
 
     def __init__(self, default_zone: str = "UTC") -> None:
         self._default = ZoneInfo(default_zone)
         self._zones: dict[str, tzinfo] = {}
 
-    def update(self, names: Mapping[str, str]) -> None:
-        """facility -> IANA name, for all facilities; a name that is none leaves the default."""
-        self._zones = {facility: zone for facility, name in names.items() if (zone := _zone(name)) is not None}
+    def put(self, facility: str, name: str | None) -> bool:
+        """Take in the IANA name of a facility's zone; True if that is another zone than before. A name that is none
+        leaves the default, as None does: the facility is not in the registry any more."""
+        before = self.zone(facility)
+        zone = _zone(name) if name is not None else None
+        if zone is None:
+            self._zones.pop(facility, None)
+        else:
+            self._zones[facility] = zone
+        return self.zone(facility) != before
 
     def zone(self, facility: str) -> tzinfo:
         return self._zones.get(facility, self._default)

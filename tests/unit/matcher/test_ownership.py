@@ -55,3 +55,8 @@ async def test_a_lane_waits_until_its_instance_has_read_what_the_last_owner_had(
 async def test_what_has_been_deleted_is_not_waited_for(ownership: Ownership) -> None:
     ownership.began("decisions", {3: 500})
     await asyncio.wait_for(ownership._ground_reaches({"decisions": {"3": 500}}), 10)
+
+
+async def test_a_registry_that_is_shorter_than_it_was_is_not_waited_for(ownership: Ownership) -> None:
+    """It may be made anew from its files (docs/operate/backup.md)."""
+    await asyncio.wait_for(ownership._ground_reaches({"registry": {"0": 500}}), 10)

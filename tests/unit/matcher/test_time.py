@@ -57,7 +57,7 @@ def test_a_day_of_another_length_has_its_own_hours() -> None:
 def test_a_hold_that_runs_out() -> None:
     """Rule 15: two full days, in New York's time, after the release should have been."""
     world = World()
-    world.ground.places.update({FACILITY: "America/New_York"})
+    world.ground.places.put(FACILITY, "America/New_York")
     world.take(detainer(), booked, scheduled)
     assert world.conflicts[-1].hold_until == at(TUESDAY + 12 + 48)
     assert world.pass_time(TUESDAY + 12 + 47.9).stages()[-1] == (2, Stage.RELEASE_SCHEDULED)
@@ -65,6 +65,32 @@ def test_a_hold_that_runs_out() -> None:
     assert world.conflicts[-1].cause.kind == "timer"
     world.take(fact(Released, TUESDAY + 70, released_to=AGENCY))
     assert world.stages()[-1] == (4, Stage.CLOSED)
+
+
+FRIDAY = 5 * 24 + 20
+"""20:00 on Friday, 6 January in UTC: still Friday in New York, and already Saturday in Guam."""
+
+
+def test_a_time_zone_that_is_corrected_is_judged_again() -> None:
+    world = World().move("Pacific/Guam")
+    world.take(detainer(), booked, fact(ReleaseScheduled, 5, scheduled_for=at(FRIDAY)))
+    wrong, right = (hold_until(at(FRIDAY), zone) for zone in (ZoneInfo("Pacific/Guam"), NEW_YORK))
+    assert world.conflicts[-1].hold_until == wrong < right
+    world.move("America/New_York")
+    assert (world.conflicts[-1].hold_until, world.conflicts[-1].cause.kind) == (right, "time_zone")
+    versions = len(world.conflicts)
+    ends = (right - at(0)) / timedelta(hours=1)
+    world.pass_time(ends - 0.1)
+    assert len(world.conflicts) == versions, "the timer of the wrong zone, which is earlier, is gone"
+    world.pass_time(ends)
+    assert world.stages()[-1] == (versions + 1, Stage.HOLD_EXPIRED)
+
+
+def test_a_time_zone_that_was_corrected_while_nobody_served_is_judged_by() -> None:
+    world = World().take(detainer(), booked, fact(ReleaseScheduled, 5, scheduled_for=at(FRIDAY)))
+    world.ground.places.put(FACILITY, "Pacific/Guam")
+    again = world.restarted().pass_time(6)
+    assert [c.hold_until for c in again.conflicts] == [hold_until(at(FRIDAY), ZoneInfo("Pacific/Guam"))]
 
 
 def test_the_hold_runs_although_the_agency_is_to_get_the_person() -> None:

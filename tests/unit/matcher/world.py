@@ -26,7 +26,15 @@ from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import Outputs, evolve
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
-from services.matcher.domain.inputs import CustodyInput, DecisionInput, DetainerInput, Input, ModelInput, Tick
+from services.matcher.domain.inputs import (
+    CustodyInput,
+    DecisionInput,
+    DetainerInput,
+    Input,
+    ModelInput,
+    PlaceInput,
+    Tick,
+)
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
 from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person, sid
@@ -65,6 +73,12 @@ class World:
                 case ReviewDecision():
                     self.ground.decisions.put(given_input, 0, self._offset)
                     self.evolve(DecisionInput(given_input.detainer_id, given_input.episode_id))
+        return self
+
+    def move(self, zone: str) -> World:
+        """The registry says that FACILITY is in this time zone."""
+        if self.ground.places.put(FACILITY, zone):
+            self.evolve(PlaceInput(FACILITY))
         return self
 
     def evolve(self, given: Input) -> Outputs:
