@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +16,9 @@ from contracts.types.custody import (
 )
 from contracts.types.detainer import Detainer, DetainerState
 from services.matcher.domain.episode import Fact
+from tests.unit.matcher.histories import LONG_AFTER, disturbed, histories, played
 from tests.unit.matcher.people import AGENCY, at, detainer, fact, person
-from tests.unit.matcher.world import INPUTS, Given, World
+from tests.unit.matcher.world import Given, World
 
 
 def test_custody_meets_an_open_detainer() -> None:
@@ -136,27 +135,16 @@ def test_whoever_nobody_names_any_more_is_retracted_as_corrected() -> None:
 
 # -- G2: whatever the order ------------------------------------------------------------------------------------------
 
-Shuffled = tuple[Sequence[Given], Sequence[Given], st.DataObject]
-LONG_AFTER = 60 * 24
-"""Hours from the start after which no timer of these facts is left, but for those of retention."""
 
-
-@settings(max_examples=400, deadline=None)
-@given(INPUTS.flatmap(lambda chosen: st.tuples(st.just(chosen), st.permutations(chosen), st.data())))
-def test_same_facts_same_conflicts(drawn: Shuffled) -> None:
-    """Shuffled, repeated, cut by a crash, and with time passing anywhere in between."""
-    chosen, shuffled, data = drawn
-    expected = World().take(*chosen).pass_time(LONG_AFTER).final()
-    repeated = [x for item in shuffled for x in [item] * data.draw(st.integers(1, 2))]
-    cut = data.draw(st.integers(0, len(repeated)))
-    hours = data.draw(st.sampled_from([0.0, 9.0, 30.0, 100.0, LONG_AFTER]))
-    before = World().take(*repeated[:cut]).pass_time(hours)
-    world = before.restarted().take(*repeated[cut:]).pass_time(LONG_AFTER)
-    assert world.final() == expected
+@settings(max_examples=300, deadline=None)
+@given(histories(), st.data())
+def test_same_facts_same_conflicts(said: list[Given], data: st.DataObject) -> None:
+    """In another order, with repeats, and with time and crashes in between."""
+    assert played(data.draw(disturbed(said))).final() == played(said).final()
 
 
 @settings(max_examples=200, deadline=None)
-@given(INPUTS, st.data())
+@given(histories(), st.data())
 def test_versions_have_no_gaps_and_survive_a_restart(chosen: list[Given], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(chosen)))
     before = World().take(*chosen[:cut])

@@ -25,8 +25,9 @@ from services.matcher.domain.identity.keys import PASSES
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.rules import CITIZENSHIP
 from services.matcher.identity_model import load_model
+from tests.unit.matcher.histories import histories
 from tests.unit.matcher.people import FACILITY, detainer, fact, person, sid
-from tests.unit.matcher.world import ENGINE, EPISODE, INPUTS, World
+from tests.unit.matcher.world import ENGINE, EPISODE, World
 
 # -- another identity model (ADR 11) -----------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ def test_work_of_a_third_model_that_was_cut_short_is_found_by_its_pairs() -> Non
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_change_of_model_ends_where_the_new_model_alone_would_have(data: st.DataObject) -> None:
-    chosen = data.draw(INPUTS)
+    chosen = data.draw(histories())
     cut = data.draw(st.integers(0, len(chosen)))
     engine = data.draw(st.sampled_from([STRICTER, LAXER]))
     changed = World().take(*chosen[:cut]).restarted(engine).judge_again(ENGINE.model).take(*chosen[cut:])

@@ -15,8 +15,9 @@ from services.matcher.domain.inputs import DetainerInput
 from services.matcher.domain.partition import PartitionState
 from services.matcher.domain.rebuilt import published
 from services.notifier.domain.planning import plan
+from tests.unit.matcher.histories import histories
 from tests.unit.matcher.people import at, detainer, fact, person
-from tests.unit.matcher.world import EPISODE, INPUTS, Given, World, decide
+from tests.unit.matcher.world import EPISODE, Given, World, decide
 
 
 def rebuilt(lost: World, known: Known) -> World:
@@ -40,7 +41,7 @@ def all_of(world: World) -> Known:
     return known
 
 
-@given(INPUTS)
+@given(histories())
 @settings(max_examples=300, deadline=None)
 def test_nothing_is_published_again_and_versions_go_on(inputs: list[Given]) -> None:
     lost = World().take(*inputs).pass_time(0)

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
-from hypothesis import strategies as st
-
 from contracts.ids import decision_id, episode_id
 from contracts.types.conflict import Conflict, Decision, Review, ReviewDecision, Stage
-from contracts.types.custody import (
-    Booked,
-    Escaped,
-    Merged,
-    ReleaseCancelled,
-    Released,
-    ReleaseScheduled,
-    Returned,
-    Transferred,
-    Unmerged,
-    Updated,
-    Voided,
-)
-from contracts.types.detainer import Detainer, DetainerState, DetainerType, Intent
+from contracts.types.detainer import Detainer
+from contracts.types.feed import Breaker
 from services.matcher.adapters.changelog import encode_episode, load_episode
 from services.matcher.domain.episode import Fact
 from services.matcher.domain.fold import Outputs, evolve
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.inputs import (
+    BreakerInput,
     CustodyInput,
     DecisionInput,
     DetainerInput,
@@ -37,15 +23,15 @@ from services.matcher.domain.inputs import (
 )
 from services.matcher.domain.partition import PartitionState
 from services.matcher.identity_model import load_model
-from tests.unit.matcher.people import AGENCY, BOOKING, FACILITY, at, detainer, fact, person, sid
+from tests.unit.matcher.people import BOOKING, FACILITY, at
 
-__all__ = ["ENGINE", "EPISODE", "INPUTS", "Given", "World", "decide"]
+__all__ = ["ENGINE", "EPISODE", "Given", "World", "decide"]
 
 ENGINE = WeighedEngine(load_model())
 EPISODE = episode_id(FACILITY, BOOKING)
 
 
-Given = Fact | Detainer | ReviewDecision
+Given = Fact | Detainer | ReviewDecision | Breaker
 
 
 class World:
@@ -73,6 +59,9 @@ class World:
                 case ReviewDecision():
                     self.ground.decisions.put(given_input, 0, self._offset)
                     self.evolve(DecisionInput(given_input.detainer_id, given_input.episode_id))
+                case Breaker():
+                    if self.ground.breakers.put(given_input):
+                        self.evolve(BreakerInput(given_input.facility, given_input.breaker_id))
         return self
 
     def move(self, zone: str) -> World:
@@ -142,41 +131,6 @@ class World:
         return standings, open_reviews
 
 
-_booked = fact(Booked, 0)
-_released = fact(Released, 10)
-FACTS: list[Fact] = [
-    _booked,
-    fact(Updated, 1, person=person(ucn="XY12")),
-    fact(Updated, 2, person=person("Quillfether", sid="9999999")),
-    fact(ReleaseScheduled, 3, scheduled_for=at(9)),
-    fact(ReleaseCancelled, 4),
-    fact(ReleaseScheduled, 5, scheduled_for=at(10)),
-    _released,
-    fact(Released, 10, sequence=1, released_to=AGENCY),
-    fact(Released, 24, inferred=True),
-    fact(Returned, 11),
-    fact(Escaped, 12),
-    fact(Transferred, 13, to_facility="CTMACDGL0"),
-    fact(Voided, 14, voids_event=_released.event_id),
-    fact(Voided, 15, voids_event=_booked.event_id),
-    fact(Voided, 16, voids_event="voided-15-0"),
-    fact(Merged, 17, absorbed=sid("1234567"), surviving=sid("5550001")),
-    fact(Unmerged, 18, absorbed=sid("1234567"), surviving=sid("5550001")),
-    fact(Merged, 19, absorbed=sid("9999999"), surviving=sid("1234567")),
-]
-DETAINERS: list[Detainer] = [
-    detainer(-24),
-    detainer(-24, changed=6, sequence=1, who=person(ucn="XY12")),
-    detainer(-24, DetainerState.LIFTED, changed=9),
-    detainer(-24, DetainerState.CUSTODY_ASSUMED, changed=30),
-    detainer(-24, DetainerState.SUPERSEDED, changed=11, sequence=2),
-    detainer(12, reference="D-2", agency="NYPROB001", who=person(sid=None)),
-    detainer(12, reference="D-2", agency="NYPROB001", who=person(sid="5550001"), changed=13),
-    msgspec.structs.replace(detainer(1, reference="D-3", type=DetainerType.WRIT), expires_at=at(30)),
-    detainer(1, reference="D-3", type=DetainerType.WRIT, changed=8, intent=Intent.NOTIFY_ONLY),
-]
-
-
 def decide(review: Review, decision: Decision, hours: float = 50, reviewer: str = "reviewer-1") -> ReviewDecision:
     """What a reviewer says who saw this version of the review."""
     return ReviewDecision(
@@ -191,19 +145,3 @@ def decide(review: Review, decision: Decision, hours: float = 50, reviewer: str 
         reviewer=reviewer,
         decided_at=at(hours),
     )
-
-
-def _decisions() -> list[ReviewDecision]:
-    """Decisions on two kinds of evidence that FACTS and DETAINERS lead to: no identifier, and two SIDs of one state."""
-    found: list[ReviewDecision] = []
-    without = [detainer(12, reference="D-2", agency="NYPROB001", who=person(sid=None))]
-    for inputs in (without, [detainer(-24), fact(Updated, 2, person=person("Quillfether", sid="9999999"))]):
-        (*_, review) = World().take(fact(Booked, 0), *inputs).reviews
-        found.append(decide(review, Decision.CONFIRM))
-        found.append(decide(review, Decision.REJECT, 51))
-    return found
-
-
-INPUTS: st.SearchStrategy[list[Given]] = st.lists(
-    st.sampled_from([*FACTS, *DETAINERS, *_decisions()]), min_size=2, max_size=12, unique_by=id
-)
