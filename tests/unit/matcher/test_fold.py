@@ -5,17 +5,20 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.ids import episode_id
 from contracts.types.common import Tier
 from contracts.types.conflict import RetractionReason, ReviewStatus, Stage
 from contracts.types.custody import (
     Booked,
     Released,
     ReleaseScheduled,
+    Transferred,
     Updated,
     Voided,
 )
 from contracts.types.detainer import Detainer, DetainerState
 from services.matcher.domain.episode import Fact
+from services.matcher.domain.inputs import CustodyInput
 from tests.unit.matcher.histories import LONG_AFTER, disturbed, histories, played
 from tests.unit.matcher.people import AGENCY, at, detainer, fact, person
 from tests.unit.matcher.world import Given, World
@@ -116,6 +119,20 @@ def test_a_tier_that_changes_when_all_is_over_is_no_news() -> None:
     )
     handed_over.take(fact(Updated, 6, person=person()))
     assert handed_over.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.CLOSED)]
+
+
+def test_a_transfer_is_told_and_the_booking_there_is_matched_from_scratch() -> None:
+    """Rule 5 by notice, not by inference: who is booked there by name alone waits for a reviewer (ADR 7)."""
+    world = World().take(detainer(), fact(Booked, 0), fact(Transferred, 5, to_facility="CTMACDGL0"))
+    there = Booked(facility="CTMACDGL0", booking_number="B-9", occurred_at=at(6), person=person(sid=None))
+    world.evolve(CustodyInput(Fact("macdougall-jms", "b-9", at(6), there), episode_id("CTMACDGL0", "B-9")))
+    assert world.stages() == [(1, Stage.IN_CUSTODY), (2, Stage.TRANSFERRED)]
+    release = world.conflicts[-1].release
+    assert release is not None
+    assert release.to_facility == "CTMACDGL0"
+    assert [(r.custody_side.where, r.identity.tier, r.status) for r in world.reviews] == [
+        ("CTMACDGL0", Tier.POSSIBLE, ReviewStatus.OPEN)
+    ]
 
 
 def test_a_detainer_moved_to_another_person_is_retracted() -> None:
