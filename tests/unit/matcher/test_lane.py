@@ -123,7 +123,7 @@ def offer(made: Lane, detainers: int, events: int) -> None:
 
 
 async def test_a_bulk_of_detainers_does_not_hold_events_up() -> None:
-    made, writer = lane(transaction_max_inputs=40), Recorder()
+    made, writer = lane(transaction_max_inputs=40, transaction_judging_s=60), Recorder()
     offer(made, detainers=500, events=20)
     await made._turn(writer)
     (progress,) = writer.progress
@@ -135,7 +135,7 @@ async def test_a_bulk_of_detainers_does_not_hold_events_up() -> None:
 
 
 async def test_a_backlog_of_events_does_not_hold_detainers_up() -> None:
-    made, writer = lane(transaction_max_inputs=40), Recorder()
+    made, writer = lane(transaction_max_inputs=40, transaction_judging_s=60), Recorder()
     offer(made, detainers=20, events=500)
     await made._turn(writer)
     (progress,) = writer.progress
@@ -151,7 +151,7 @@ async def test_a_transaction_is_closed_after_its_time() -> None:
 
 
 async def test_what_another_model_judged_comes_last_and_progress_says_when_it_is_done() -> None:
-    made, writer = lane(transaction_max_inputs=2, progress_flush_s=1e-9), Recorder()
+    made, writer = lane(transaction_max_inputs=2, transaction_judging_s=60, progress_flush_s=1e-9), Recorder()
     for number in range(3):
         evolve(made.state, CustodyInput(fact(Booked, 0), f"epi_{number}"), START)
     made._inbox.stale.extend(made.state.judged_by_others("another"))
