@@ -63,6 +63,12 @@ class MatcherSettings(PlatformSettings):
     )
     breaker_window_minutes: int = Field(default=60, ge=1, description="Minutes of that window.")
     breaker_at_least: int = Field(default=10, ge=1, description="Releases below which no feed is stopped.")
+    breaker_round_seconds: float = Field(
+        default=5,
+        ge=0,
+        description="Seconds that what rests on a release waits where the releases that one partition counts could be "
+        "part of a mass: until the counts of all partitions have gone round.",
+    )
     silent_floor_minutes: float = Field(
         default=60, gt=0, description="Minutes of silence below which no feed is called silent."
     )
@@ -145,6 +151,7 @@ class MatcherSettings(PlatformSettings):
             share=self.breaker_share,
             window=window,
             at_least=self.breaker_at_least,
+            round=timedelta(seconds=self.breaker_round_seconds),
             keep=max(FeedTerms().keep, window),
             floor=timedelta(minutes=self.silent_floor_minutes),
             factor=self.silent_factor,

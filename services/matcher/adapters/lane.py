@@ -27,7 +27,7 @@ from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.transaction import Transaction
 from services.matcher.adapters.writer import StateLog, Writer
 from services.matcher.domain.ground import Ground
-from services.matcher.domain.partition import PartitionState
+from services.matcher.domain.partition import BEGINNING, PartitionState
 from services.matcher.metrics import EPISODES, RESTORE
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import Fenced, Unavailable
@@ -229,7 +229,8 @@ class Lane:
         self._backlog_end = await self._custody_end(self.partition)
         newest, self._state_offset = await self._store.read(self.partition, start)
         self.progress = load(self._state, newest, self.progress)
-        self._state.tallies.restore(self._ground.feeds.of_partition(self.partition))
+        self._state.tallies.restore(self._ground.feeds.of_partition(self.partition), self._now())
+        self._state.began = BEGINNING
         self._clean = True
         await self._ground_ready(self.progress.seen)
         self._room.set()

@@ -157,7 +157,7 @@ class Transaction:
         """Count what is visible now, and log what an operator has to hear of."""
         TRANSACTION.observe(seconds)
         EPISODES.labels(str(self._partition)).set(len(self._state.episodes))
-        HELD.labels(str(self._partition)).set(len(self._state.held))
+        HELD.labels(str(self._partition)).set(len(self._state.held - self._state.rounds.keys()))
         for kind, count in self._inputs.items():
             INPUTS.labels(kind).inc(count)
         for reason, count in self._rejects.items():

@@ -15,11 +15,11 @@ which they came, and how often, cannot matter (G2):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from contracts.ids import episode_id
 from contracts.types.conflict import CustodyStatus, Release
@@ -41,6 +41,7 @@ from contracts.types.custody import (
     Voided,
 )
 from contracts.types.person import Person
+from services.matcher.domain.facts import Fact, FactId, joined, replaces
 from services.matcher.domain.persons import Merges, merged
 
 __all__ = ["ROOM", "ROOM_WITH_RESERVE", "Episode", "EpisodeView", "Fact", "FactId"]
@@ -50,32 +51,6 @@ ROOM_WITH_RESERVE: Final = ROOM + ROOM // 2
 """Bytes of facts that an episode keeps; and with what is taken to the last. It is one record of custody.state.v1, with
 what was published of it, and a record that Kafka does not take stops its partition for ever."""
 _TAKEN_TO_THE_LAST: Final = (Released, Transferred, Died, Returned, Voided)
-
-FactId = tuple[str, str]
-"""(source, event id): what names an event (CloudEvents 1.0, section 3.1)."""
-
-
-class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One custody event as it was accepted."""
-
-    source: str
-    event_id: str
-    accepted_at: Annotated[datetime, Meta(tz=True)]
-    event: CustodyEvent
-
-    @property
-    def id(self) -> FactId:
-        return (self.source, self.event_id)
-
-    @property
-    def order(self) -> tuple[datetime, int, str, str]:
-        """Which of two facts is the newer; the ids only make it total."""
-        return (self.event.occurred_at, self.event.sequence, self.source, self.event_id)
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes where it is kept."""
-        return len(msgspec.json.encode(self)) + 1
 
 
 class EpisodeView(Struct, frozen=True, gc=False):
@@ -125,7 +100,7 @@ class EpisodeView(Struct, frozen=True, gc=False):
 class Episode:
     """The facts of one booking. `add` is the only way in."""
 
-    __slots__ = ("_discarded", "_facts", "_size", "_view", "booking_number", "facility", "id")
+    __slots__ = ("_again", "_discarded", "_facts", "_size", "_view", "booking_number", "facility", "id")
 
     def __init__(self, facility: str, booking_number: str, known_id: str | None = None) -> None:
         self.facility = facility
@@ -133,6 +108,7 @@ class Episode:
         self.id = known_id or episode_id(facility, booking_number)
         self._facts: dict[FactId, Fact] = {}
         self._discarded: frozenset[FactId] = frozenset()
+        self._again: dict[FactId, Fact] = {}
         self._view: EpisodeView | None = None
         self._size: int | None = None
 
@@ -142,9 +118,14 @@ class Episode:
         return list(self._facts.values())
 
     @property
+    def counted(self) -> dict[FactId, Fact]:
+        """Every fact as it counts: one that was discarded, and accepted again since, as accepted then."""
+        return {**self._facts, **self._again} if self._again else self._facts
+
+    @property
     def heard_at(self) -> datetime:
-        """When the newest of its facts was accepted."""
-        return max(fact.accepted_at for fact in self._facts.values())
+        """When the newest of its facts was accepted, repeats left out."""
+        return max(fact.heard_at for fact in self._facts.values())
 
     @property
     def size(self) -> int:
@@ -156,56 +137,49 @@ class Episode:
     def has_room(self, fact: Fact) -> bool:
         """Whether the fact can be taken in, or is known anyway (docs/lifecycle.md, "Too large")."""
         known = self._facts.get(fact.id)
-        if known is not None and not _is_newer(fact, known):
+        if known is not None and not replaces(fact, known):
             return True
         room = ROOM_WITH_RESERVE if isinstance(fact.event, _TAKEN_TO_THE_LAST) else ROOM
         return self.size + _growth(fact, known) <= room
 
     def add(self, fact: Fact) -> bool:
-        """Take a fact in; False if it was known. One id with two contents: the newer one stays (rule 8); of one content
-        that was accepted twice, the first time counts."""
+        """Take a fact in; False if it says nothing new. One id with two contents: the newer one stays (rule 8); of one
+        content that was accepted twice, the first time counts, and of a release the last one is kept too."""
         known = self._facts.get(fact.id)
-        if known is not None and not _is_newer(fact, known):
+        kept = fact if known is None else joined(known, fact)
+        if kept is known:
             return False
         if self._size is not None:
-            self._size += _growth(fact, known)
-        self._facts[fact.id] = fact
+            self._size += _growth(kept, known)
+        self._facts[fact.id] = kept
         self._view = None
         return True
 
     def discard(self, wanted: Callable[[Fact], bool]) -> bool:
-        """Leave out of account the facts that `wanted` names, and no others; True if that changes which (rule 19)."""
-        discarded = frozenset(fact.id for fact in self._facts.values() if wanted(fact))
-        if discarded == self._discarded:
+        """Leave out of account the facts that `wanted` names, and no others; True if that changes any (rule 19). One
+        that it does not name as accepted again counts as accepted then."""
+        named = [fact for fact in self._facts.values() if wanted(fact)]
+        again = {fact.id: fact.again for fact in named if fact.again is not None and not wanted(fact.again)}
+        discarded = frozenset(fact.id for fact in named if fact.id not in again)
+        if (discarded, again) == (self._discarded, self._again):
             return False
-        self._discarded, self._view = discarded, None
+        self._discarded, self._again, self._view = discarded, again, None
         return True
 
-    def view_without(self, unwanted: Callable[[Fact], bool]) -> EpisodeView:
-        """What the facts add up to if those that `unwanted` names are left out too."""
-        left_out = {fact.id for fact in self._facts.values() if unwanted(fact)}
-        return _view(self._facts, self._discarded | left_out)
+    def view_without(self, unwanted: AbstractSet[FactId]) -> EpisodeView:
+        """What the facts add up to if these are left out too."""
+        return _view(self.counted, self._discarded | unwanted)
 
     @property
     def view(self) -> EpisodeView:
         if self._view is None:
-            self._view = _view(self._facts, self._discarded)
+            self._view = _view(self.counted, self._discarded)
         return self._view
-
-
-def _is_newer(fact: Fact, known: Fact) -> bool:
-    """Of two under one id."""
-    mine, theirs = _tie(known), _tie(fact)
-    return mine < theirs or (mine == theirs and known.accepted_at > fact.accepted_at)
 
 
 def _growth(fact: Fact, known: Fact | None) -> int:
     """How many bytes more are kept with `fact` in the place of `known`."""
     return fact.size - (known.size if known is not None else 0)
-
-
-def _tie(fact: Fact) -> tuple[datetime, int, bytes]:
-    return (fact.event.occurred_at, fact.event.sequence, msgspec.json.encode(fact.event))
 
 
 def _voided(facts: dict[FactId, Fact]) -> set[FactId]:

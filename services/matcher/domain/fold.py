@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from contracts.types.conflict import Cause, Conflict, Review, ReviewStatus, Stage
 from contracts.types.detainer import Detainer
 from contracts.types.feed import Breaker, FeedStatus
-from services.matcher.domain.episode import Episode, EpisodeView
+from services.matcher.domain.episode import Episode
 from services.matcher.domain.hits import evidence_id, identify, meet
 from services.matcher.domain.inputs import (
     BreakerInput,
@@ -32,9 +33,10 @@ from services.matcher.domain.inputs import (
     Tick,
 )
 from services.matcher.domain.partition import BEGINNING, NOBODY, Pair, PartitionState
-from services.matcher.domain.stages import OPEN, Standing, Verdict, derive
+from services.matcher.domain.stages import OPEN
 from services.matcher.domain.steward import FeedOutputs, feed_counted, feed_timer
-from services.matcher.domain.telling import Occasion, news, next_conflict, next_review
+from services.matcher.domain.telling import Occasion, next_conflict, next_review
+from services.matcher.domain.waiting import derived, waiting
 
 __all__ = ["EPISODE_CLOSED", "EPISODE_TOO_LARGE", "REFUSALS", "Outputs", "evolve"]
 
@@ -98,6 +100,8 @@ def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Out
         out.refused = EPISODE_CLOSED
         return
     fact = given.fact
+    if fact.accepted_at > state.clock:
+        fact = msgspec.structs.replace(fact, taken_at=state.clock)
     before = state.counted(given.episode_id)
     episode = state.episodes.get(given.episode_id)
     if episode is None:
@@ -106,8 +110,8 @@ def _custody(state: PartitionState, given: CustodyInput, now: datetime, out: Out
     elif not episode.has_room(fact):
         out.refused = EPISODE_TOO_LARGE
         return
+    state.tallies.heard(episode.facility, fact.heard_at)
     if not episode.add(fact):
-        state.tallies.heard(episode.facility, fact.accepted_at)
         return
     state.apply_breakers(episode)
     state.count(episode, before)
@@ -232,43 +236,22 @@ def _judge(
     if entry is None:
         return
     pair = state.pairs[episode.id][detainer_id]
-    verdict = _derive(state, episode.view, episode.facility, entry.detainer)
-    key = (episode.id, detainer_id)
-    state.timers.set(key, verdict.again_at)
+    verdict = derived(state, episode.view, episode.facility, entry.detainer)
+    state.timers.set((episode.id, detainer_id), verdict.again_at)
     if not pair.evidence:
         pair.evidence = evidence_id(pair.identity, entry.detainer.person, episode.view.person or NOBODY)
     if pair.heed(state.ground.decisions.on(detainer_id, episode.id).values()):
         out.changed.add(episode.id)
     on = Occasion(episode, entry.detainer, pair.decisions.get(pair.evidence), cause, now)
-    state.held.discard(key)
-    if _is_held(state, episode, entry.detainer, verdict.standing):
-        if news(pair, verdict.standing, on) is not None:
-            state.held.add(key)
-        return
-    conflict = next_conflict(pair, verdict.standing, on)
-    review = next_review(pair, verdict.standing, on)
+    waits = waiting(state, pair, verdict, on)
+    conflict = None if waits.conflict else next_conflict(pair, verdict.standing, on)
+    review = None if waits.review else next_review(pair, verdict.standing, on)
     if conflict is not None:
         out.conflicts.append(conflict)
         out.changed.add(episode.id)
     if review is not None:
         out.reviews.append(review)
         out.changed.add(episode.id)
-
-
-def _is_held(state: PartitionState, episode: Episode, detainer: Detainer, standing: Standing | None) -> bool:
-    """Whether what there is to say rests on a release that a breaker stopped (rule 19): without it, it would be another
-    stage. A retraction never rests on one."""
-    if standing is not None and standing.stage is Stage.RETRACTED:
-        return False
-    if not state.ground.breakers.open(episode.facility) or not any(map(state.is_held, episode.facts)):
-        return False
-    without = _derive(state, episode.view_without(state.is_held), episode.facility, detainer).standing
-    return (without and without.stage) is not (standing and standing.stage)
-
-
-def _derive(state: PartitionState, view: EpisodeView, facility: str, detainer: Detainer) -> Verdict:
-    ground = state.ground
-    return derive(view, detainer, ground.terms, ground.places.zone(facility), state.clock)
 
 
 def _add(out: Outputs, feed: FeedOutputs) -> None:
@@ -282,16 +265,18 @@ def _retain(state: PartitionState, episode: Episode, out: Outputs) -> None:
     at, now, key = state.over_at(episode), state.clock, (episode.id, "")
     if at is None or at > now:
         state.timers.set(key, at)
-    elif any(_is_open(state, name, pair, now) for name, pair in state.pairs.get(episode.id, {}).items()):
+    elif any(_is_open(state, episode, name, pair) for name, pair in state.pairs.get(episode.id, {}).items()):
         state.timers.set(key, now + _LOOK_AGAIN)
     else:
         state.let_go(episode.id, now)
         out.changed.add(episode.id)
 
 
-def _is_open(state: PartitionState, detainer_id: str, pair: Pair, now: datetime) -> bool:
-    """Whether a conflict stands that could still have to be taken back, or a review waits."""
-    entry = state.book.get(detainer_id)
+def _is_open(state: PartitionState, episode: Episode, detainer_id: str, pair: Pair) -> bool:
+    """Whether a version waits, a conflict stands that could still have to be taken back, or a review is open."""
+    if any((episode.id, detainer_id) in waits for waits in (state.held, state.unasked)):
+        return True
+    entry, now = state.book.get(detainer_id), state.clock
     if entry is None or entry.detainer.state not in OPEN:
         return False
     if entry.detainer.expires_at is not None and entry.detainer.expires_at <= now:

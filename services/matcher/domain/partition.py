@@ -16,6 +16,7 @@ from contracts.types.person import Person
 from services.matcher.domain.decisions import age
 from services.matcher.domain.episode import Episode, Fact
 from services.matcher.domain.feeds.book import steward
+from services.matcher.domain.feeds.breaker import is_crowded
 from services.matcher.domain.feeds.rhythm import Rhythm
 from services.matcher.domain.feeds.tally import Contribution, Tallies, contribution
 from services.matcher.domain.ground import Ground
@@ -90,7 +91,8 @@ class PartitionState:
     clock: the latest time that an input was judged at; never goes back, whoever owns the partition.
     began: when this owner judged its first input.
     put_away: episodes that were let go (docs/lifecycle.md, "Put away"), and when.
-    held: pairs whose next conflict version waits for an operator (rule 19).
+    held, unasked: pairs whose next conflict version waits, and those whose next review version does (`waiting`).
+    rounds: until when, of those that do not wait for an operator.
     tallies: what the partition counts of each facility. watched, tripped: what it does as a steward (`steward`).
     """
 
@@ -107,6 +109,9 @@ class PartitionState:
         self.pairs: dict[str, dict[str, Pair]] = {}
         self.put_away: dict[str, datetime] = {}
         self.held: set[tuple[str, str]] = set()
+        self.unasked: set[tuple[str, str]] = set()
+        self.rounds: dict[tuple[str, str], datetime] = {}
+        self._alone = ground.feed_terms.alone(partitions)
         self.timers = Timers()
         self._index = ground.engine.new_index()
         self._indexed: dict[str, Person] = {}
@@ -177,6 +182,25 @@ class PartitionState:
         """Whether the fact is a release that waits for an operator."""
         return self._ruled(fact) is BreakerState.TRIPPED
 
+    def waits(self, pair: tuple[str, str], conflict: bool, review: bool, ends: datetime | None) -> None:
+        """Note what of a pair waits, and until when; None: for an operator, or not at all."""
+        (self.held.add if conflict else self.held.discard)(pair)
+        (self.unasked.add if review else self.unasked.discard)(pair)
+        if ends is None:
+            self.rounds.pop(pair, None)
+        else:
+            self.rounds[pair] = ends
+
+    def is_suspect(self, fact: Fact) -> bool:
+        """Whether the fact is a release of which nothing is said yet, and one of too many by this partition's count."""
+        event = fact.event
+        if not isinstance(event, Released) or self.tallies.released(event.facility) < self._alone.at_least:
+            return False
+        if self._ruled(fact) is not None:
+            return False
+        tally, breakers = self.tallies.tally(event.facility), self.ground.breakers.of(event.facility)
+        return is_crowded(tally, event.occurred_at, self._alone, breakers)
+
     def _ruled(self, fact: Fact) -> BreakerState | None:
         event = fact.event
         if not isinstance(event, Released):
@@ -186,7 +210,7 @@ class PartitionState:
     def _unlink(self, episode_id: str) -> None:
         for detainer_id in self.pairs.pop(episode_id, {}):
             self._by_detainer[detainer_id].discard(episode_id)
-            self.held.discard((episode_id, detainer_id))
+            self.waits((episode_id, detainer_id), False, False, None)
 
     def search(self, person: Prepared) -> Iterable[Candidate]:
         """Episodes of this partition that may be of this person."""

@@ -37,7 +37,7 @@ def feed_counted(state: PartitionState, facility: str, now: datetime) -> FeedOut
         out.breakers.append(breaker)
     heard_at = state.ground.feeds.heard_at(facility)
     watch = state.watched.setdefault(facility, Watch(Rhythm()))
-    if heard_at is not None and watch.rhythm.heard(heard_at, state.ground.feed_terms):
+    if heard_at is not None and watch.rhythm.heard(min(heard_at, state.clock), state.ground.feed_terms):
         out.watched.add(facility)
         if watch.silent:
             watch.silent = False

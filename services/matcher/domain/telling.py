@@ -33,7 +33,7 @@ from services.matcher.domain.episode import Episode
 from services.matcher.domain.partition import Pair
 from services.matcher.domain.stages import NOTIFIABLE, Standing, retracted
 
-__all__ = ["Occasion", "news", "next_conflict", "next_review"]
+__all__ = ["Occasion", "asked", "is_asked", "news", "next_conflict", "next_review"]
 
 _ENDINGS: Final = (Stage.CLOSED, Stage.RETRACTED)
 """Nothing is left to be done: nobody has to hear how sure it is by now who it was."""
@@ -136,6 +136,21 @@ def next_review(pair: Pair, standing: Standing | None, on: Occasion) -> Review |
         cause=on.cause,
         decided_at=on.now,
     )
+
+
+def asked(pair: Pair, standing: Standing | None, on: Occasion) -> tuple[ReviewStatus, Stage | None] | None:
+    """How the pair's review would stand, and while it is open at which stage; None: there would be none."""
+    status = _status(pair, standing, on.decision)
+    return None if status is None or standing is None else _review(status, standing)
+
+
+def is_asked(pair: Pair) -> tuple[ReviewStatus, Stage | None] | None:
+    """How the pair's review stands by what was published."""
+    return None if pair.review is None else _review(pair.review_status, pair.review)
+
+
+def _review(status: ReviewStatus, standing: Standing) -> tuple[ReviewStatus, Stage | None]:
+    return (status, standing.stage if status is ReviewStatus.OPEN else None)
 
 
 def _status(pair: Pair, standing: Standing | None, decision: ReviewOutcome | None) -> ReviewStatus | None:

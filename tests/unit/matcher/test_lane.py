@@ -16,7 +16,7 @@ from contracts.types.custody import Booked, Released, ReleaseScheduled, Updated
 from services.matcher.adapters.broadcasts import broadcasts
 from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_progress
 from services.matcher.adapters.clock import SystemClock
-from services.matcher.adapters.lane import Lane
+from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.records import CONFLICTS_TOPIC
 from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.transaction import Transaction
@@ -25,7 +25,7 @@ from services.matcher.domain.fold import evolve
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
 from services.matcher.domain.inputs import CustodyInput
-from services.matcher.domain.partition import PartitionState
+from services.matcher.domain.partition import BEGINNING, PartitionState
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import BrokerUnavailable
@@ -231,6 +231,16 @@ async def test_nor_does_one_that_was_given_up_meanwhile() -> None:
     made._ground_ready = ready
     await asyncio.wait_for(made.run(), 60)
     assert store.starts == 0
+
+
+async def test_a_state_that_was_parked_begins_anew_to_wait_for_what_it_missed() -> None:
+    """Whoever had the partition meanwhile left a backlog; what it brings has not gone round."""
+    store = Refusing()
+    made = lane(store)
+    made._parked = Parked(made.state, Progress(), 0)
+    before = made.state.began
+    await made._restore(store)
+    assert before > made.state.began == BEGINNING
 
 
 def test_a_backlog_is_judged_by_its_own_time() -> None:

@@ -13,13 +13,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from math import inf
 
+import msgspec
 from msgspec import Struct
 
 from contracts.types.feed import Breaker, BreakerState
 from services.matcher.domain.feeds.tally import TICKS_A_MINUTE, Tally, minute_of, tick_of, ticks
 from services.matcher.domain.feeds.terms import FeedTerms
 
-__all__ = ["BreakerBook", "Trip", "judge"]
+__all__ = ["BreakerBook", "Trip", "is_crowded", "judge"]
 
 
 class Trip(Struct, frozen=True):
@@ -63,6 +64,16 @@ def judge(tallies: Iterable[Tally], terms: FeedTerms, breakers: Iterable[Breaker
     if sum(counted.values()) < terms.at_least:
         return None
     return _first_window(left, counted, in_custody, terms)
+
+
+def is_crowded(tally: Tally, occurred_at: datetime, terms: FeedTerms, breakers: Iterable[Breaker]) -> bool:
+    """Whether a release that occurred then is one of too many, of those that a partition counts within a window of it.
+
+    terms: what is too many for one partition (`FeedTerms.alone`). breakers: see `judge`.
+    """
+    minute, width = minute_of(occurred_at), terms.window // timedelta(minutes=1)
+    near = [end for end in tally.ends if abs(end[0] - minute) < width]
+    return judge([msgspec.structs.replace(tally, ends=near)], terms, breakers) is not None
 
 
 def _covers(breakers: Iterable[Breaker], oldest: int) -> list[tuple[int, float]]:

@@ -97,11 +97,11 @@ class Tally(Struct, frozen=True, omit_defaults=True):
 
 
 class _Count:
-    __slots__ = ("ends", "heard", "in_custody")
+    __slots__ = ("ends", "heard", "in_custody", "released")
 
     def __init__(self, heard: int) -> None:
         self.heard = heard
-        self.in_custody = 0
+        self.in_custody = self.released = 0
         self.ends: dict[tuple[int, int], int] = {}
 
 
@@ -120,27 +120,33 @@ class Tallies:
         self._counts: dict[str, _Count] = {}
         self._touched: set[str] = set()
 
-    def restore(self, published: Iterable[Tally]) -> None:
+    def restore(self, published: Iterable[Tally], now: datetime) -> None:
         """Take over when facilities were heard of, which the episodes that were put away no longer say.
 
-        All of them are touched, so that what does not stand any more is corrected.
+        All of them are touched, so that what does not stand any more is corrected. now: none was heard of later.
         """
         for tally in published:
-            self.heard(tally.facility, tally.heard_at)
+            self.heard(tally.facility, min(tally.heard_at, now))
 
-    def heard(self, facility: str, accepted_at: datetime) -> None:
-        """A message of this facility, even a repeated one, was accepted at `accepted_at`. Never taken back."""
-        self._heard(facility, accepted_at)
+    def heard(self, facility: str, at: datetime) -> None:
+        """The facility was heard of at `at`, if only by a repeated message. Never taken back: no later than the
+        partition's clock, or all that counts would be too old until then."""
+        self._heard(facility, at)
+
+    def released(self, facility: str) -> int:
+        """How many releases are counted, some of them too old."""
+        count = self._counts.get(facility)
+        return count.released if count is not None else 0
 
     def changed(
-        self, facility: str, before: Contribution | None, after: Contribution | None, accepted_at: datetime
+        self, facility: str, before: Contribution | None, after: Contribution | None, heard_at: datetime
     ) -> None:
         """An episode adds `after` now, where it added `before`; None: nothing (new, voided, transferred, put away).
 
-        accepted_at: of the message that changed it, or of the episode's newest if none did. 0.3 µs where nothing
-        changed, 0.9 µs where somebody was released.
+        heard_at: see `heard`; of the message that changed it, or of the episode's newest if none did. 0.3 µs where
+        nothing changed, 0.9 µs where somebody was released.
         """
-        count = self._heard(facility, accepted_at)
+        count = self._heard(facility, heard_at)
         if before == after:
             return
         self._add(count, before, -1)
@@ -161,7 +167,7 @@ class Tallies:
         count = self._counts[facility]
         oldest = count.heard * TICKS_A_MINUTE - self._keep
         for key in [key for key in count.ends if key[1] < oldest]:
-            del count.ends[key]
+            count.released -= count.ends.pop(key)
         return Tally(
             facility=facility,
             heard_at=_EPOCH + count.heard * _MINUTE,
@@ -172,8 +178,8 @@ class Tallies:
             ],
         )
 
-    def _heard(self, facility: str, accepted_at: datetime) -> _Count:
-        minute = minute_of(accepted_at)
+    def _heard(self, facility: str, at: datetime) -> _Count:
+        minute = minute_of(at)
         count = self._counts.get(facility)
         if count is None:
             count = self._counts[facility] = _Count(minute)
@@ -192,6 +198,7 @@ class Tallies:
             return
         # Of one that was dropped since, because it is too old, a negative number is left, and dropped in the same way.
         key = (minute_of(what.released_at), tick_of(what.accepted_at))
+        count.released += number
         there = count.ends.get(key, 0) + number
         if there:
             count.ends[key] = there

@@ -105,7 +105,7 @@ def test_step_by_step_or_from_scratch_in_any_order(steps: list[Step], random: ob
     # What is published is what is so, and is all that a new owner needs beside the episodes.
     assert published == {f: tallies.tally(f) for f in set(facilities.values())}
     rebuilt = Tallies(KEEP)
-    rebuilt.restore(published.values())
+    rebuilt.restore(published.values(), at(10_000))
     episodes = list(adds)
     random.shuffle(episodes)  # type: ignore[attr-defined]
     for episode in episodes:
