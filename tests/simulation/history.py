@@ -22,7 +22,7 @@ from contracts.types.registry import RegistryRecord, Source
 from deploy.demo.world.places import AGENCIES, ICE_BOSTON, PLACES, Office, Place
 from services.ingest.domain.detainers import decide, id_of
 from services.ingest.domain.refusal import Refused
-from tests.simulation.history_detainers import Wanted, lodge_and_change
+from tests.simulation.history_detainers import Wanted, lodge_and_change, lodge_plainly
 from tests.simulation.history_life import Life
 from tests.simulation.history_people import Form, People, same_person
 from tests.simulation.history_sending import Send, schedule
@@ -55,7 +55,7 @@ class Opinion:
 @dataclass(frozen=True)
 class History:
     """mass_release_at: the facility whose feed releases everybody at once (rule 19), and what the operator makes of it
-    `operator_delay_s` after the breaker has tripped (None: nothing)."""
+    `operator_delay_s` after the breaker has tripped, if it does (None: nothing)."""
 
     seed: int
     start: datetime
@@ -181,7 +181,13 @@ def generate(seed: int, size: int = 3) -> History:
         wanted += lodge_and_change(rng, start, f"D-{number + 1}", being, rng.choice((*offices, ICE_BOSTON)), theirs)
     mass = rng.choice(places) if rng.random() < 0.12 else None
     if mass is not None:
-        lives += _mass(rng, start, mass, people, [life for life in lives if life.facility == mass.code])
+        strangers = _strangers(rng, start, mass, people)
+        for number, life in enumerate(strangers):
+            wanted.append(lodge_plainly(rng, start, f"D-M-{number + 1}", life.being, rng.choice(offices)))
+        lives += strangers
+        for life in lives:
+            if life.facility == mass.code:
+                life.release(-rng.uniform(1, 1.15))
     return History(
         seed=seed,
         start=start,
@@ -229,15 +235,13 @@ def _lives(
     return lives
 
 
-def _mass(rng: random.Random, start: datetime, place: Place, people: People, held: list[Life]) -> list[Life]:
-    """Ten people whom nobody is after, and everybody else at the place, released within ten minutes."""
+def _strangers(rng: random.Random, start: datetime, place: Place, people: People) -> list[Life]:
+    """People of one jail to whom nothing has happened: enough for a breaker, or just not."""
     strangers = []
-    for number in range(10):
+    for number in range(rng.choice((24, 24, 8))):
         life = Life(rng, start, place.code, place.source, f"M-{number + 1}", people.draw(place.state), [])
         life.live(rng.uniform(-300, -20), 0, Form.SID)
         strangers.append(life)
-    for life in [*strangers, *held]:
-        life.release(-rng.uniform(1, 1.15))
     return strangers
 
 

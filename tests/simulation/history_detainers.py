@@ -22,7 +22,7 @@ from deploy.demo.world.places import Office
 from tests.simulation.history_life import Life
 from tests.simulation.history_people import Being, Form
 
-__all__ = ["Wanted", "lodge_and_change"]
+__all__ = ["Wanted", "lodge_and_change", "lodge_plainly"]
 
 _FORMS = (*[Form.SID] * 5, Form.FULL, Form.FULL, Form.BARE, Form.A_NUMBER, Form.OTHER_SID, Form.ELSEWHERE)
 
@@ -35,6 +35,19 @@ class Wanted:
     office: Office
     reference: str
     commands: tuple[DetainerCommand, ...]
+
+
+def lodge_plainly(rng: random.Random, start: datetime, reference: str, being: Being, office: Office) -> Wanted:
+    """A detainer on somebody who is in custody for a day at least, and is the one beyond doubt."""
+    lodge = Lodge(
+        agency=office.code,
+        agency_reference=reference,
+        occurred_at=start - timedelta(minutes=rng.randrange(120, 1140)),
+        type=rng.choice(office.types),
+        intent=Intent.HOLD,
+        person=being.as_recorded(Form.SID),
+    )
+    return Wanted(being, office, reference, (lodge,))
 
 
 def lodge_and_change(

@@ -44,12 +44,13 @@ def schedule(
     detainer stay in order, each a while after the one before, as an agency waits for an answer."""
     sends: list[Send] = []
     orderly = rng.random() < 0.4
+    burst_s = rng.choice((0, 0, 5))
     drafts = [(life, draft) for life in lives for draft in life.drafts]
     drafts.sort(key=lambda d: (d[1].event.occurred_at, d[1].event.sequence, d[1].source, d[1].event_id))
     for place, (life, draft) in enumerate(drafts):
         at = span_s * place / len(drafts) if orderly else rng.uniform(0, span_s)
         if life.facility == mass and draft is life.drafts[-1]:
-            at = span_s + rng.uniform(0, 5)  # the releases of the mass come in one burst
+            at = span_s + rng.uniform(0, burst_s)  # the releases of the mass come in one batch, or a few
         elif rng.random() < 0.1:
             at += rng.uniform(0, 100)
         kind = str(draft.event.__struct_config__.tag)

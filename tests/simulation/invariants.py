@@ -18,6 +18,7 @@ from contracts.types.feed import Breaker, BreakerState
 from contracts.types.person import Person
 from contracts.types.reject import Reject
 from services.ingest.domain.detainers import id_of
+from tests.simulation.bursts import stopped_in_time
 from tests.simulation.history import same_person
 from tests.simulation.matcher import CUSTODY_TOPIC
 from tests.simulation.story import conflict_in_words
@@ -47,6 +48,7 @@ def check(world: World) -> list[Broken]:
     found += [("G0", f"the model is broken: {error!r}") for error in world.database.broken]
     true = truth_of(world)
     found += _finals(world, true)
+    found += stopped_in_time(world)
     found += _never_to_be_told(world, true)
     found += told(world, conflicts_of(world), true)
     return found
@@ -187,6 +189,11 @@ def _finals(world: World, true: Truth) -> Iterator[Broken]:
     seen: dict[Pair, Conflict] = {
         (c.detainer.detainer_id, c.episode.episode_id): c for c in last.values() if c.stage is not Stage.RETRACTED
     }
+    for pair in sorted(true.lost & seen.keys()):
+        yield (
+            "G6",
+            f"{conflict_in_words(seen[pair])}: stands, and is to be taken back ({true.gone.get(pair, 'review')})",
+        )
     held = true.withheld | _held_back(world, {*true.conflicts, *seen, *true.reviews})
     for pair in sorted({*true.conflicts, *seen} - held):
         wanted, got = true.conflicts.get(pair), seen.get(pair)

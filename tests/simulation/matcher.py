@@ -18,6 +18,7 @@ from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog
 from services.matcher.domain.ground import Ground
 from services.matcher.domain.identity.weighed import WeighedEngine
+from services.matcher.domain.terms import Places
 from services.matcher.identity_model import load_model
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import ContractViolation
@@ -33,6 +34,7 @@ __all__ = ["CUSTODY_TOPIC", "GROUP", "Matcher"]
 
 CUSTODY_TOPIC: Final = "custody.events.v1"
 GROUP: Final = "sallyport-matcher"
+ROUND_S: Final = 90.0
 model = cache(load_model)
 
 
@@ -50,6 +52,8 @@ def _settings(inputs: int, inbox: int, poll: int) -> MatcherSettings:
             "revoke_budget_s": 1.5,
             "fenced_retry_s": 4.0,
             "restore_retry_s": 0.5,
+            # No steward is away for longer, nor is a partition: what is told of a burst then has a bound.
+            "breaker_round_seconds": ROUND_S,
         }
     )
 
@@ -85,7 +89,8 @@ class Matcher(Service):
     async def main(self) -> None:
         world = self.world
         self.consumer = None
-        self._ground = Ground(WeighedEngine(model()), self._settings.terms)
+        places = Places(self._settings.default_time_zone)
+        self._ground = Ground(WeighedEngine(model()), self._settings.terms, places, self._settings.feed_terms)
         self._ground.detainers.collect()
         self._ground_read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ownership = ownership = Ownership(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count, repeat
 from typing import Any, Final
 from unittest.mock import patch
@@ -21,11 +21,14 @@ from services.matcher.adapters import changelog, lane, transaction
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
-from services.matcher.domain import episode, fold, hits, telling
+from services.matcher.domain import episode, fold, hits, telling, waiting
 from services.matcher.domain.book import DetainerBook
 from services.matcher.domain.decisions import DecisionBook
 from services.matcher.domain.episode import Episode
+from services.matcher.domain.feeds.terms import FeedTerms
+from services.matcher.domain.partition import PartitionState
 from services.matcher.domain.timers import Timers
+from services.matcher.settings import MatcherSettings
 from services.notifier.adapters import dispatcher
 from services.notifier.adapters.postgres import ledger, upkeep
 from services.notifier.adapters.taking import Taking
@@ -201,6 +204,11 @@ def _always_anew(pair: Any, standing: Any, on: Any) -> Any:
 _NEXT: Final = telling.next_conflict
 
 
+def _stage_of_standing(_pair: Any, standing: Any, _on: Any) -> Any:
+    """As it was: what would be told of a pair was not asked, only where it would stand if it were one person."""
+    return standing and standing.stage
+
+
 # -- the notifier ------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +290,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a lost identity is not retracted", _replacing(fold, "next_conflict", _never_lost)),
     Mutation("a decision holds whatever the numbers are", _replacing(hits, "bare", lambda _: None), 1_000),
     Mutation("a corrected time zone is judged by nobody", _replacing(fold, "_place", lambda *_: None), 1_000),
+    Mutation("a retraction waits where a breaker has tripped", _replacing(waiting, "_said", _stage_of_standing), 1_000),
+    Mutation("a burst is told before it is counted", _replacing(PartitionState, "is_suspect", lambda *_: False)),
+    Mutation("a round never ends", _replacing(MatcherSettings, "feed_terms", FeedTerms(round=timedelta(days=999)))),
     Mutation("a version says what the last one said", _replacing(fold, "next_conflict", _always_anew)),
     Mutation("what is POSSIBLE is told", _replacing(telling, "NOTIFIABLE", frozenset(Tier) - {Tier.NONE})),
     Mutation("offsets are committed before the ledger", _replacing(Taking, "handle", _offsets_first)),

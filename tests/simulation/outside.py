@@ -163,3 +163,4 @@ class Operator(_Watcher):
             breaker, state=state, decided_at=self.world.now(), decided_by="operator-1", reason="asked the jail"
         )
         self.write("breakers.v1", breaker.breaker_id.encode(), _encode(decided))
+        self.world.published.append(("breakers.v1", _encode(decided)))

@@ -35,13 +35,15 @@ class Truth:
     """conflicts: pairs that stand, closed ones among them. Of any other pair nothing was told, or `retracted` was told
     last; gone: the reason that the facts as they are now give for that, where there is one (an earlier version may have
     been retracted for another). reviews: open ones, with the stage that they wait at. withheld: pairs whose standing
-    rests on a release that a breaker holds back, so that what was told last depends on the order of the inputs.
+    rests on a release that a breaker holds back, so that what was told last depends on the order of the inputs. lost:
+    pairs of which nothing may stand, with or without such releases.
     """
 
     conflicts: dict[Pair, Expected]
     gone: dict[Pair, RetractionReason]
     reviews: dict[Pair, Stage]
     withheld: frozenset[Pair]
+    lost: frozenset[Pair]
     _tellable: Callable[[Pair], bool] = field(repr=False)
 
     def ever_notifiable(self, pair: Pair) -> bool:
@@ -73,10 +75,12 @@ def truth(
     for detainer in detainers:
         versions[detainer.detainer_id].append(detainer)
     decided = list(decisions)
+    pairs_decided = {(d.detainer_id, d.episode_id) for d in decided}
     stops = _newest_of_each(breakers)
     tripped = [b for b in stops if b.state is BreakerState.TRIPPED]
     found: dict[Pair, Expected | RetractionReason | Stage] = {}
     withheld: set[Pair] = set()
+    lost: set[Pair] = set()
 
     def answer(detainer: Detainer, said: Sequence[Said]) -> Expected | RetractionReason | Stage:
         episode = episode_of(said, stops)
@@ -84,7 +88,8 @@ def truth(
         if episode.person is None:
             return _answer(outcome, Tier.NONE, None)
         pair = (detainer.detainer_id, episode.episode_id)
-        verdicts = _decisions_on(pair, evidence_of(detainer, pair[1], episode.person), decided)
+        evidence = evidence_of(detainer, pair[1], episode.person) if pair in pairs_decided else None
+        verdicts = _decisions_on(pair, evidence, decided)
         verdict = max(verdicts, key=lambda d: (d.decided_at, d.decision_id)).decision if verdicts else None
         return _answer(outcome, _tier(detainer, episode.person, same_person), verdict)
 
@@ -102,13 +107,17 @@ def truth(
         pair = (detainer.detainer_id, episode)
         found[pair] = answer(detainer, said)
         sure = [fact for fact in said if not any(stopped_by(stop, fact) for stop in tripped)]
-        if len(sure) < len(said) and not _alike(found[pair], answer(detainer, sure) if sure else None):
+        without = found[pair] if len(sure) == len(said) else answer(detainer, sure) if sure else None
+        if not _alike(found[pair], without):
             withheld.add(pair)
+        if not isinstance(found[pair], Expected) and not isinstance(without, Expected):
+            lost.add(pair)
     return Truth(
         conflicts={pair: said for pair, said in found.items() if isinstance(said, Expected)},
         gone={pair: said for pair, said in found.items() if isinstance(said, RetractionReason)},
         reviews={pair: said for pair, said in found.items() if isinstance(said, Stage)},
         withheld=frozenset(withheld),
+        lost=frozenset(lost),
         _tellable=tellable,
     )
 

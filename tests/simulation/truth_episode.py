@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import product
 
@@ -81,10 +81,13 @@ def left_standing(facts: Iterable[Said], breakers: Iterable[Breaker] = ()) -> li
     """The facts of one episode that nothing newer has replaced, no void takes back and no operator has discarded, in
     their order; voids themselves are left out."""
     newest: dict[tuple[str, str], Said] = {}
+    accepted: dict[tuple[str, str], datetime] = {}
     for fact in sorted(facts, key=lambda f: f.accepted_at):
         key = (fact.source, fact.event_id)
         if key not in newest or fact.order > newest[key].order:  # of the same again, the first time counts
             newest[key] = fact
+        if fact.order == newest[key].order:
+            accepted[key] = fact.accepted_at
     kept = list(newest.values())
 
     def taken_back(fact: Said) -> bool:
@@ -94,16 +97,16 @@ def left_standing(facts: Iterable[Said], breakers: Iterable[Breaker] = ()) -> li
         return any(not taken_back(void) for void in naming)
 
     gone = [b for b in breakers if b.state is BreakerState.DISCARDED]
-    return sorted(
-        (
-            fact
-            for fact in kept
-            if not isinstance(fact.event, Voided)
-            and not taken_back(fact)
-            and not any(stopped_by(b, fact) and b.decided_at and fact.accepted_at <= b.decided_at for b in gone)
-        ),
-        key=lambda f: f.order,
-    )
+
+    def as_counted(fact: Said) -> Said | None:
+        """None: discarded, and not sent again since."""
+        for at in (fact.accepted_at, accepted[fact.source, fact.event_id]):
+            if not any(stopped_by(b, fact) and b.decided_at and at <= b.decided_at for b in gone):
+                return replace(fact, accepted_at=at)
+        return None
+
+    told = [as_counted(f) for f in kept if not isinstance(f.event, Voided) and not taken_back(f)]
+    return sorted((fact for fact in told if fact is not None), key=lambda f: f.order)
 
 
 def stopped_by(breaker: Breaker, fact: Said) -> bool:

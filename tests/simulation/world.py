@@ -19,7 +19,7 @@ from tests.simulation.history import History, Send
 from tests.simulation.ingest import COMMAND, EVENT, Ingest
 from tests.simulation.kafka import Broker, Transaction
 from tests.simulation.loop import Process, VirtualLoop
-from tests.simulation.matcher import CUSTODY_TOPIC, GROUP, Matcher
+from tests.simulation.matcher import CUSTODY_TOPIC, GROUP, ROUND_S, Matcher
 from tests.simulation.notifier import CONFLICTS_TOPIC, Notifier, Receiver
 from tests.simulation.outside import Operator, Registrar, Reviewer, body_of
 from tests.simulation.patches import installed
@@ -65,6 +65,7 @@ class World:
     """See the module. `run` plays it; then the broker's logs, the ledger and the receiver are there to be looked at.
 
     failures: exceptions that a service let out. unquiet: what was still not done when patience ran out.
+    published: what was committed to conflicts.v1 and breakers.v1, in the order of commits over both; (topic, value).
     """
 
     def __init__(self, history: History) -> None:
@@ -80,6 +81,7 @@ class World:
         self.failures: list[tuple[str, BaseException]] = []
         self.unquiet: list[str] = []
         self.answers = Answers()
+        self.published: list[tuple[str, bytes]] = []
         self.ingest = Ingest(self, "ingest", Random(f"{seed} ingest"))
         count = self.rng.choice((1, 2, 2, 3))
         self.matchers = [Matcher(self, f"matcher-{n + 1}", Random(f"{seed} matcher {n}")) for n in range(count)]
@@ -161,7 +163,7 @@ class World:
 
     async def _quiet(self) -> None:
         """Until all that was said is judged and told, and nothing has been written for a while; with a deadline."""
-        until = self.loop.time() + 60
+        until = self.loop.time() + 60 + 2 * ROUND_S
         still, before = 0, -1
         while still < 3:
             await asyncio.sleep(1.0)
@@ -183,6 +185,8 @@ class World:
                 for partition, lane in matcher.ownership._lanes.items():
                     if lane.serving and not lane.is_busy:
                         serving[partition] = lane.progress.custody
+                        if lane.state.rounds:
+                            found.append(f"partition {partition} waits for the tallies to go round")
         for partition in range(TOPICS[CUSTODY_TOPIC]):
             read = self.broker.logs[CUSTODY_TOPIC, partition].read(0, 1 << 60)[0]
             if partition not in serving:
@@ -242,6 +246,7 @@ class World:
             if key[0] in ("conflicts.v1", "reviews.v1", "breakers.v1"):
                 for entry in self.broker.logs[key].entries[transaction.opened[key] :]:
                     if entry.transaction is transaction and entry.value is not None:
+                        self.published.append((key[0], entry.value))
                         self.story.say(who, Told(key[0], entry.value))
                         self.story.count(f"versions on {key[0]}")
             if key[0] == REJECTS_TOPIC:

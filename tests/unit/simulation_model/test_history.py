@@ -64,7 +64,7 @@ def test_the_same_in_every_process() -> None:
 def test_small_and_within_the_times_that_are_promised(histories: list[History]) -> None:
     sizes = sorted(len(h.sends) for h in histories)
     assert 10 <= sizes[len(sizes) // 4] <= sizes[len(sizes) * 3 // 4] <= 40
-    assert sizes[-1] <= 80
+    assert sizes[-1] <= 130  # a jail of two dozen, a detainer on each, that releases everybody
     for history in histories:
         last = history.moments[-1]
         assert list(history.moments) == sorted(history.moments)

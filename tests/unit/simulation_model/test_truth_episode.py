@@ -186,6 +186,10 @@ def test_releases_that_a_breaker_stopped() -> None:
     facts = [BOOKED, OUT]
     tripped = told(facts, WARRANT, breakers=[breaker(BreakerState.TRIPPED, 100)])
     assert tripped.withheld == {PAIR}
+    assert not tripped.lost
+    over = told(facts, wants(state=DetainerState.LIFTED, changed=50), breakers=[breaker(BreakerState.TRIPPED, 100)])
+    assert not over.withheld
+    assert over.lost == {PAIR}
     assert not told(facts, WARRANT, breakers=[breaker(BreakerState.TRIPPED, 100.1)]).withheld
     assert not told(
         facts, wants(who=somebody(surname="Ostrivane")), breakers=[breaker(BreakerState.TRIPPED, 90)]
@@ -195,8 +199,10 @@ def test_releases_that_a_breaker_stopped() -> None:
     assert (freed.conflicts[PAIR].stage, freed.withheld) == (Stage.RELEASED, frozenset())
     discarded = breaker(BreakerState.DISCARDED, 100, 110)
     assert told(facts, WARRANT, breakers=[tripping, discarded]).conflicts[PAIR].stage is Stage.IN_CUSTODY
-    again = say(Released, 100, accepted=111)  # the same fact, first accepted before
+    again = say(Released, 100, accepted=109)  # the same fact, accepted twice before the decision
     assert told([*facts, again], WARRANT, breakers=[discarded]).conflicts[PAIR].stage is Stage.IN_CUSTODY
+    anew = say(Released, 100, accepted=111)
+    assert told([*facts, again, anew], WARRANT, breakers=[discarded]).conflicts[PAIR].released_at == at(100)
     later = say(Released, 105, accepted=111)
     assert told([*facts, later], WARRANT, breakers=[discarded]).conflicts[PAIR].released_at == at(105)
 
