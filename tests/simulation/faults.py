@@ -11,7 +11,7 @@ from contracts.ids import episode_id
 from tests.simulation.loop import Process
 from tests.simulation.matcher import CUSTODY_TOPIC, Matcher
 from tests.simulation.net import Server
-from tests.simulation.service import Service, is_stormy
+from tests.simulation.service import LEAP_S, Service, is_stormy
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -268,7 +268,7 @@ class Faults:
         victim.skew_s = self._rng.choice((-40.0, -5.0, 5.0, 40.0, 5000.0))
         self._world.story.say(victim.name, f"has a clock that is off by {victim.skew_s:g} s")
         self._world.story.count("skewed clocks")
-        if abs(victim.skew_s) > 60:  # a leap that is not believed; nobody starts with such a clock
+        if abs(victim.skew_s) > LEAP_S:
 
             def set_right() -> None:
                 victim.skew_s = 0.0

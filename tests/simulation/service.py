@@ -17,8 +17,10 @@ from tests.simulation.loop import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Service", "is_stormy"]
+__all__ = ["LEAP_S", "Service", "is_stormy"]
 
+LEAP_S: Final = 60.0
+"""A clock that is off by more than this has leapt: it is not believed."""
 _TROUBLE: Final = (KafkaError, Unavailable, NotTaken, InDoubt, OSError, TimeoutError)
 """What a process may end with: a broker or a database that was away for too long. Its supervisor starts it again."""
 
@@ -52,6 +54,7 @@ class Service:
         if self.up:
             return
         self.incarnation += 1
+        self.skew_s = self.skew_s if abs(self.skew_s) <= LEAP_S else 0.0  # ADR 13: nobody starts with such a clock
         self.process = process = self.world.loop.process(self.name)
         process.on_kill = self.gone
         self.world.story.say(self.name, "starts")
