@@ -27,6 +27,7 @@ __all__ = [
     "encode_watch",
     "load",
     "load_episode",
+    "progress_among",
     "watch_key",
 ]
 
@@ -101,10 +102,15 @@ def load(state: PartitionState, newest: Mapping[bytes, bytes | None], progress: 
                 state.timers.set(("", facility), BEGINNING)
         elif key != PROGRESS_KEY:
             load_episode(state, key.decode(), value)
-        elif value is not None:
-            progress = decode_progress(value)
+    progress = progress_among(newest, progress)
     state.clock = max(state.clock, progress.clock)
     return progress
+
+
+def progress_among(newest: Mapping[bytes, bytes | None], progress: Progress) -> Progress:
+    """The progress among the newest record of each key, else the one given."""
+    value = newest.get(PROGRESS_KEY)
+    return decode_progress(value) if value is not None else progress
 
 
 def watch_key(facility: str) -> bytes:

@@ -20,7 +20,7 @@ from typing import Final
 from aiokafka import ConsumerRecord
 
 from services.matcher.adapters.broadcasts import Broadcast, Key
-from services.matcher.adapters.changelog import Progress, load
+from services.matcher.adapters.changelog import Progress, load, progress_among
 from services.matcher.adapters.clock import Clock
 from services.matcher.adapters.inbox import Inbox
 from services.matcher.adapters.traces import Contexts
@@ -228,11 +228,12 @@ class Lane:
         # What waited while nobody served is judged by the time of its own, and timers wait: see Transaction.
         self._backlog_end = await self._custody_end(self.partition)
         newest, self._state_offset = await self._store.read(self.partition, start)
+        # Loading leaves out what an operator discarded: by breakers as new as those that the last owner judged by.
+        await self._ground_ready(progress_among(newest, self.progress).seen)
         self.progress = load(self._state, newest, self.progress)
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition), self._now())
         self._state.began = BEGINNING
         self._clean = True
-        await self._ground_ready(self.progress.seen)
         self._room.set()
         # A state that was parked has timers of before: what another instance judged meanwhile, and found to change
         # nothing that is written, may have moved them.

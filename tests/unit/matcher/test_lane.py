@@ -10,11 +10,18 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from contracts.cloudevents import Attributes, encode_headers
-from contracts.ids import episode_id
+from contracts.ids import breaker_id, episode_id
 from contracts.types.conflict import Conflict, Stage
 from contracts.types.custody import Booked, Released, ReleaseScheduled, Updated
+from contracts.types.feed import Breaker, BreakerState
 from services.matcher.adapters.broadcasts import broadcasts
-from services.matcher.adapters.changelog import PROGRESS_KEY, Progress, decode_progress
+from services.matcher.adapters.changelog import (
+    PROGRESS_KEY,
+    Progress,
+    decode_progress,
+    encode_episode,
+    encode_progress,
+)
 from services.matcher.adapters.clock import SystemClock
 from services.matcher.adapters.lane import Lane, Parked
 from services.matcher.adapters.records import CONFLICTS_TOPIC
@@ -241,6 +248,36 @@ async def test_a_state_that_was_parked_begins_anew_to_wait_for_what_it_missed() 
     before = made.state.began
     await made._restore(store)
     assert before > made.state.began == BEGINNING
+
+
+async def test_what_was_discarded_is_left_out_by_a_new_owner_who_has_yet_to_hear_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last owner had read the operator's decision; this instance reads it while the partition is restored."""
+    store = Refusing()
+    made = lane(store)
+    released = fact(Released, 10)
+    evolve(made.state, CustodyInput(released, EPISODE), START)
+    progress = Progress(custody=2, seen={"breakers": {"0": 2}})
+    kept = {EPISODE.encode(): encode_episode(made.state, EPISODE), PROGRESS_KEY: encode_progress(progress)}
+
+    async def read(*_: object) -> tuple[dict[bytes, bytes | None], int]:
+        return kept, 2
+
+    async def ready(seen: object) -> None:
+        if seen:
+            made._ground.breakers.put(discarded)
+
+    discarded = Breaker(
+        breaker_id=breaker_id(FACILITY, "1", 0), facility=FACILITY, state=BreakerState.DISCARDED, since=at(9),
+        tripped_at=at(10), releases=12, population=20, window_s=3600, decided_at=at(11), decided_by="operator-1",
+        reason="asked the jail",
+    )  # fmt: skip
+    monkeypatch.setattr(store, "read", read)
+    made._ground_ready = ready
+    await made._restore(store)
+    assert made.progress == progress
+    assert made.state.episodes[EPISODE].view.ended is None
 
 
 def test_a_backlog_is_judged_by_its_own_time() -> None:
