@@ -27,7 +27,7 @@ from services.matcher.adapters.traces import Contexts
 from services.matcher.adapters.transaction import Transaction
 from services.matcher.adapters.writer import StateLog, Writer
 from services.matcher.domain.ground import Ground
-from services.matcher.domain.partition import BEGINNING, PartitionState
+from services.matcher.domain.partition import PartitionState
 from services.matcher.metrics import EPISODES, RESTORE
 from services.matcher.settings import MatcherSettings
 from services.platform.errors import Fenced, Unavailable
@@ -232,7 +232,7 @@ class Lane:
         await self._ground_ready(progress_among(newest, self.progress).seen)
         self.progress = load(self._state, newest, self.progress)
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition), self._now())
-        self._state.began = BEGINNING
+        self._state.begin()
         self._clean = True
         self._room.set()
         # A state that was parked has timers of before: what another instance judged meanwhile, and found to change

@@ -191,6 +191,13 @@ class PartitionState:
         else:
             self.rounds[pair] = ends
 
+    def begin(self) -> None:
+        """Whoever serves the partition has judged nothing yet. Once they have, and no backlog is left, what waits for a
+        round is looked at: its seconds begin then."""
+        self.began = BEGINNING
+        for pair in self.rounds:
+            self.timers.set(pair, BEGINNING)
+
     def is_suspect(self, fact: Fact) -> bool:
         """Whether the fact is a release of which nothing is said yet, and one of too many by this partition's count."""
         event = fact.event

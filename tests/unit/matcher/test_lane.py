@@ -246,8 +246,10 @@ async def test_a_state_that_was_parked_begins_anew_to_wait_for_what_it_missed() 
     made = lane(store)
     made._parked = Parked(made.state, Progress(), 0)
     before = made.state.began
+    made.state.waits((EPISODE, "det_1"), True, False, at(1))
     await made._restore(store)
     assert before > made.state.began == BEGINNING
+    assert made.state.timers.next() == BEGINNING, "or a round would begin only when one has ended"
 
 
 async def test_what_was_discarded_is_left_out_by_a_new_owner_who_has_yet_to_hear_of_it(
