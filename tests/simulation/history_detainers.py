@@ -29,16 +29,19 @@ _FORMS = (*[Form.SID] * 5, Form.FULL, Form.FULL, Form.BARE, Form.A_NUMBER, Form.
 
 @dataclass(frozen=True)
 class Wanted:
-    """One detainer: on whom, by which agency, and every command about it in its order."""
+    """One detainer: on whom, by which agency, and every command about it in its order. late: the last of them comes
+    after what the jails say."""
 
     being: Being
     office: Office
     reference: str
     commands: tuple[DetainerCommand, ...]
+    late: bool = False
 
 
 def lodge_plainly(rng: random.Random, start: datetime, reference: str, being: Being, office: Office) -> Wanted:
-    """A detainer on somebody who is in custody for a day at least, and is the one beyond doubt."""
+    """A detainer on somebody who is in custody for a day at least, and is the one beyond doubt; of some the agency says
+    late that they have another SID."""
     lodge = Lodge(
         agency=office.code,
         agency_reference=reference,
@@ -47,7 +50,17 @@ def lodge_plainly(rng: random.Random, start: datetime, reference: str, being: Be
         intent=Intent.HOLD,
         person=being.as_recorded(Form.SID),
     )
-    return Wanted(being, office, reference, (lodge,))
+    if rng.random() < 0.75:
+        return Wanted(being, office, reference, (lodge,))
+    amend = Amend(
+        agency=office.code,
+        agency_reference=reference,
+        occurred_at=start - timedelta(minutes=30),
+        type=lodge.type,
+        intent=lodge.intent,
+        person=being.as_recorded(Form.OTHER_SID),
+    )
+    return Wanted(being, office, reference, (lodge, amend), late=True)
 
 
 def lodge_and_change(

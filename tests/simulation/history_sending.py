@@ -58,6 +58,8 @@ def schedule(
         sends.append(Send(round(at, 2), draft.source, draft.event_id, draft, note))
     for w in wanted:
         times = sorted(rng.uniform(0, span_s) for _ in w.commands)
+        if w.late:
+            times[-1] = span_s + rng.uniform(3, 40)
         for nth, (at, command) in enumerate(zip(times, w.commands, strict=True)):
             note = f"{w.reference} {command.__struct_config__.tag}"
             sends.append(Send(round(at + 2 * nth, 2), w.office.source, "", command, note))

@@ -290,7 +290,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a lost identity is not retracted", _replacing(fold, "next_conflict", _never_lost)),
     Mutation("a decision holds whatever the numbers are", _replacing(hits, "bare", lambda _: None), 1_000),
     Mutation("a corrected time zone is judged by nobody", _replacing(fold, "_place", lambda *_: None), 1_000),
-    Mutation("a retraction waits where a breaker has tripped", _replacing(waiting, "_said", _stage_of_standing), 1_000),
+    Mutation("a retraction waits where a breaker has tripped", _replacing(waiting, "_said", _stage_of_standing)),
     Mutation("a burst is told before it is counted", _replacing(PartitionState, "is_suspect", lambda *_: False)),
     Mutation("a round never ends", _replacing(MatcherSettings, "feed_terms", FeedTerms(round=timedelta(days=999)))),
     Mutation("a version says what the last one said", _replacing(fold, "next_conflict", _always_anew)),

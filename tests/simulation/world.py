@@ -163,7 +163,7 @@ class World:
 
     async def _quiet(self) -> None:
         """Until all that was said is judged and told, and nothing has been written for a while; with a deadline."""
-        until = self.loop.time() + 60 + 2 * ROUND_S
+        until = self.loop.time() + 60 + 4 * ROUND_S  # one round may follow another: a reviewer confirms what has waited
         still, before = 0, -1
         while still < 3:
             await asyncio.sleep(1.0)
