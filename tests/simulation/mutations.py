@@ -271,7 +271,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a new holder fences nobody", _replacing(Producer, "start", _starts_nothing)),
     Mutation("events of an earlier epoch are taken", _replacing(Lane, "offer_events", _any_epoch), 400),
     Mutation("every lane counts its epochs from 1", _replacing(lane, "_EPOCHS", repeat(1)), 400),
-    Mutation("the state is kept after an unknown commit", _replacing(Lane, "_restore", _kept_in_memory)),
+    Mutation("the state is kept after an unknown commit", _replacing(Lane, "_restore", _kept_in_memory), 1_000),
     Mutation(
         "a parked state is not brought up to date", _replacing(KafkaStateLog, "read", _parked_is_new_enough), 2_000
     ),
