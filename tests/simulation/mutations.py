@@ -23,7 +23,6 @@ from services.matcher.adapters.ownership import Ownership
 from services.matcher.adapters.writer import KafkaStateLog, PartitionWriter
 from services.matcher.domain import episode, fold, hits, telling, waiting
 from services.matcher.domain.book import DetainerBook
-from services.matcher.domain.decisions import DecisionBook
 from services.matcher.domain.episode import Episode
 from services.matcher.domain.feeds.terms import FeedTerms
 from services.matcher.domain.partition import PartitionState
@@ -280,7 +279,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation("a restored lane begins one event too far", _replacing(Ownership, "_resume", _one_too_far)),
     Mutation("detainers are not judged after a restore", _replacing(DetainerBook, "since", lambda *_: [])),
-    Mutation("decisions are not judged after a restore", _replacing(DecisionBook, "since", lambda *_: []), 1000),
     Mutation("what was told is not restored", _replacing(changelog, "load_episode", _no_pairs)),
     Mutation("timers never run out", _replacing(Timers, "next", lambda _: None)),
     Mutation("an unreadable record is not kept", _replacing(transaction, "unreadable", _elsewhere)),
