@@ -162,9 +162,9 @@ async def test_killed_before_the_offsets_it_reads_again_and_nothing_changes(desk
 
 
 async def test_a_broker_that_hangs_is_503_and_the_same_again_is_the_same_decision(desk: Desk) -> None:
-    first, asked, left = review(200), review(201), review(202)
-    await desk.write(first, asked, left)
-    for given in (first, asked, left):
+    first, asked, left, other = review(200), review(201), review(202), review(203)
+    await desk.write(first, asked, left, other)
+    for given in (first, asked, left, other):
         await eventually(partial(desk.shown, given))
     assert (await desk.decide(first))[0] == 202
     pid = kafka_pid()
@@ -180,7 +180,7 @@ async def test_a_broker_that_hangs_is_503_and_the_same_again_is_the_same_decisio
         # Known to be away, it is not waited for; and what is refused so is not on record.
         async def refused_at_once() -> bool:
             begun = time.monotonic()
-            status, _ = await desk.decide(asked, "reject")
+            status, _ = await desk.decide(other, "reject")
             assert status == 503
             return time.monotonic() - begun < 0.5
 
