@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
@@ -125,13 +124,10 @@ _decode = msgspec.json.Decoder(RegistryRecord).decode
 
 
 class RegistryTable:
-    """Keeps a `Registry` in step with registry.v1. changed: called after each batch that was taken in."""
+    """Keeps a `Registry` in step with registry.v1."""
 
-    def __init__(
-        self, broker: KafkaBroker, *, fatal: Fatal, changed: Callable[[Registry], None] = lambda _: None
-    ) -> None:
+    def __init__(self, broker: KafkaBroker, *, fatal: Fatal) -> None:
         self.registry = Registry()
-        self._changed = changed
         self.restored = False
         self.topic = WholeTopic(broker, REGISTRY_TOPIC, self._apply, fatal=fatal)
 
@@ -150,7 +146,6 @@ class RegistryTable:
                     partition=record.partition,
                     offset=record.offset,
                 )
-        self._changed(self.registry)
 
     async def restore(self) -> None:
         """Return once the table holds all that was in the topic."""
