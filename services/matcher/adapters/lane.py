@@ -209,7 +209,7 @@ class Lane:
                 return
 
     async def _restore(self, writer: Writer) -> None:
-        started = self._clock.elapsed()
+        started, acknowledged = self._clock.elapsed(), self.progress.custody
         self._on_restoring(self.partition)
         await self._ground_ready({})
         # That may have been long, or this process was paused in it: a writer that starts now could fence the heir.
@@ -231,6 +231,10 @@ class Lane:
         # Loading leaves out what an operator discarded: by breakers as new as those that the last owner judged by.
         await self._ground_ready(progress_among(newest, self.progress).seen)
         self.progress = load(self._state, newest, self.progress)
+        if self.progress.custody < acknowledged:
+            # It is judged again. What of it is on other topics may come to be seen later, and then twice (ADR 27).
+            reason = f"acknowledged up to {acknowledged}"
+            log.error("commit_undone", partition=self.partition, offset=self.progress.custody, reason=reason)
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition), self._now())
         self._state.begin()
         self._clean = True

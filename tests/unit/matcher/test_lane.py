@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 from aiokafka import ConsumerRecord
+from structlog.testing import capture_logs
 
 from contracts.cloudevents import Attributes, encode_headers
 from contracts.ids import breaker_id, episode_id
@@ -238,6 +239,18 @@ async def test_nor_does_one_that_was_given_up_meanwhile() -> None:
     made._ground_ready = ready
     await asyncio.wait_for(made.run(), 60)
     assert store.starts == 0
+
+
+@pytest.mark.parametrize(("acknowledged", "said"), [(0, []), (7, ["acknowledged up to 7"])])
+async def test_a_commit_that_kafka_acknowledged_and_did_not_keep_is_told(acknowledged: int, said: list[str]) -> None:
+    """As Kafka 4.3.0 to 4.4.0 may (ADR 27)."""
+    store = Refusing()
+    made = lane(store)
+    made.progress = Progress(custody=acknowledged)
+    with capture_logs() as logs:
+        await made._restore(store)
+    assert [line["reason"] for line in logs if line["event"] == "commit_undone"] == said
+    assert made.progress.custody == 0, "and it is judged again"
 
 
 async def test_a_state_that_was_parked_begins_anew_to_wait_for_what_it_missed() -> None:
