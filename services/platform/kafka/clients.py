@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faststream.kafka import KafkaBroker
 
+from services.platform.kafka import lost_writes
 from services.platform.kafka.security import broker_security, security_options
 from services.platform.logs import get_logger
 from services.platform.settings import PlatformSettings
@@ -16,6 +17,7 @@ from services.platform.settings import PlatformSettings
 __all__ = ["MAX_RECORD_BYTES", "client_options", "leave", "make_broker", "make_consumer", "make_producer"]
 
 log = get_logger(__name__)
+lost_writes.install()
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 """The largest record that a producer sends. Topics that may get such ones take it too (contracts/topics.yaml)."""
 

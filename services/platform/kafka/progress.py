@@ -47,6 +47,9 @@ class ConsumerProgress:
 
     def check(self) -> str | None:
         """For Health.alive."""
+        ended = _ended(self._consumer())
+        if ended is not None:
+            return f"{self.topic}: the consumer's client has ended ({ended}), and learns nothing new of the brokers"
         now = time.monotonic()
         stuck = [
             p for p, lag in self._lag.items() if lag > 0 and now - self._moved_at.get(p, now) > self._stall_after_s
@@ -99,3 +102,12 @@ class ConsumerProgress:
             known.pop(partition, None)
         CONSUMER_LAG.remove(self.topic, str(partition))
         CONSUMER_STALLED.remove(self.topic, str(partition))
+
+
+def _ended(consumer: AIOKafkaConsumer | None) -> str | None:
+    """What the task that keeps the consumer's metadata has ended with. aiokafka does not tell, and looks that hang
+    cannot be told from a broker that is away."""
+    task = consumer._client._sync_task if consumer is not None else None
+    if task is None or not task.done() or task.cancelled():
+        return None
+    return type(task.exception()).__name__

@@ -145,6 +145,25 @@ async def test_a_slow_handler_that_moves_stays_green(settings: PlatformSettings,
         assert (consumer.lag() or 0) > 0
 
 
+async def test_a_client_that_has_ended_turns_it_red(
+    settings: PlatformSettings, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka's client says nothing when an error that it does not expect has ended what keeps its metadata."""
+    consumer = Consumer(await create_topic(settings, f"ended.{suffix}"), f"g.{suffix}", "service")
+    async with consumer.running(settings):
+        await eventually(lambda: consumer.lag() == 0)
+        inner = consumer.subscriber.consumer
+        assert inner is not None
+
+        async def fail(*_: object) -> bool:
+            raise RuntimeError("the handler is closed")
+
+        monkeypatch.setattr(inner._client, "_metadata_update", fail)
+        inner._client.force_metadata_update()
+        await eventually(lambda: "ended (RuntimeError)" in (consumer.progress.check() or ""))
+        inner._client._sync_task = None  # or stopping raises it
+
+
 async def test_a_broker_that_is_away_is_no_reason_to_restart(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a backlog, even: it was seen, the broker went away, and whether it moves cannot be told."""
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
