@@ -162,11 +162,3 @@ class BreakerBook:
         if earliest is not None:
             return earliest[2]
         return BreakerState.TRIPPED if held else None
-
-    def holds(self, facility: str, occurred_at: datetime, accepted_at: datetime) -> bool:
-        """Whether a version that rests on this release has to wait."""
-        return self.ruling(facility, occurred_at, accepted_at) is BreakerState.TRIPPED
-
-    def discards(self, facility: str, occurred_at: datetime, accepted_at: datetime) -> bool:
-        """Whether this release counts as voided."""
-        return self.ruling(facility, occurred_at, accepted_at) is BreakerState.DISCARDED

@@ -19,12 +19,12 @@ DECISIONS = [
 
 def test_a_tripped_breaker_holds_releases_from_since_on() -> None:
     book = BreakerBook()
-    assert not book.holds(FACILITY, NOON, NOON)
+    assert book.ruling(FACILITY, NOON, NOON) is None
     assert book.put(breaker())
     assert not book.put(breaker())
-    assert book.holds(FACILITY, NOON, at(99))
-    assert not book.holds(FACILITY, NOON - SECOND, at(99))
-    assert not book.holds("CTBRIDG00", NOON, NOON)
+    assert book.ruling(FACILITY, NOON, at(99)) is BreakerState.TRIPPED
+    assert book.ruling(FACILITY, NOON - SECOND, at(99)) is None
+    assert book.ruling("CTBRIDG00", NOON, NOON) is None
     assert (book.open(FACILITY), book.discarded(FACILITY)) == ([breaker()], [])
 
 
@@ -34,10 +34,9 @@ def test_a_decision_is_about_what_was_accepted_until_then() -> None:
     discarded = breaker(BreakerState.DISCARDED, decided_at=NOON + MINUTE)
     assert book.put(discarded)
     assert (book.open(FACILITY), book.discarded(FACILITY)) == ([], [discarded])
-    assert book.discards(FACILITY, NOON, NOON + MINUTE)
-    assert not book.discards(FACILITY, NOON, NOON + MINUTE + SECOND)
-    assert not book.discards(FACILITY, NOON - SECOND, NOON)
-    assert not book.holds(FACILITY, NOON, NOON + MINUTE + SECOND)
+    assert book.ruling(FACILITY, NOON, NOON + MINUTE) is BreakerState.DISCARDED
+    assert book.ruling(FACILITY, NOON, NOON + MINUTE + SECOND) is None
+    assert book.ruling(FACILITY, NOON - SECOND, NOON) is None
 
 
 def test_a_decision_stays_and_another_one_replaces_it() -> None:
