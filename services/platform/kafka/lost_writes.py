@@ -3,8 +3,7 @@
 asyncio's transports swallow such a write, and aiokafka waits for OSError alone; uvloop's raise RuntimeError. In the
 task that keeps a client's metadata nothing catches that, and it ends without a word: the client never again learns
 where a partition is led or who coordinates its group, while what it knew goes on to be fetched. Seen with aiokafka
-0.14: of ten clients one, at the second kill of the broker (https://github.com/aio-libs/aiokafka/issues/1038, open
-since 2024).
+0.14: of ten clients one, at the second kill of the broker (docs/adr/0028).
 """
 
 from __future__ import annotations
