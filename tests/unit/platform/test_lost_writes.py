@@ -31,7 +31,7 @@ async def _gone() -> AIOKafkaConnection:
         reader,
         asyncio.StreamWriter(transport, protocol, reader, server.get_loop()),
     )
-    connection._read_task = asyncio.create_task(asyncio.sleep(60))
+    connection._read_task = asyncio.get_running_loop().create_future()
     connection._versions = {MetadataRequest.API_KEY: (0, 5)}
     transport.abort()
     await lost
