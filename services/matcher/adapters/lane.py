@@ -209,7 +209,7 @@ class Lane:
                 return
 
     async def _restore(self, writer: Writer) -> None:
-        started, acknowledged = self._clock.elapsed(), self.progress.custody
+        started = self._clock.elapsed()
         self._on_restoring(self.partition)
         await self._ground_ready({})
         # That may have been long, or this process was paused in it: a writer that starts now could fence the heir.
@@ -218,23 +218,24 @@ class Lane:
         self._on_restoring(self.partition)
         await writer.start()
         if self._parked is not None and self._clean:
-            self._state, self.progress, start = self._parked.state, self._parked.progress, self._parked.state_offset
-            judged: Progress | None = self.progress
+            self._state, progress, start = self._parked.state, self._parked.progress, self._parked.state_offset
+            judged: Progress | None = progress
         else:
             self._state = PartitionState(self._ground, self.partition, self._partitions)
-            self.progress, start, judged = Progress(), 0, None
+            progress, start, judged = Progress(), 0, None
         self._parked = None
         self._clean = False
         # What waited while nobody served is judged by the time of its own, and timers wait: see Transaction.
         self._backlog_end = await self._custody_end(self.partition)
         newest, self._state_offset = await self._store.read(self.partition, start)
         # Loading leaves out what an operator discarded: by breakers as new as those that the last owner judged by.
-        await self._ground_ready(progress_among(newest, self.progress).seen)
-        self.progress = load(self._state, newest, self.progress)
-        if self.progress.custody < acknowledged:
+        await self._ground_ready(progress_among(newest, progress).seen)
+        progress = load(self._state, newest, progress)
+        if progress.custody < self.progress.custody:
             # It is judged again. What of it is on other topics may come to be seen later, and then twice (ADR 27).
-            reason = f"acknowledged up to {acknowledged}"
-            log.error("commit_undone", partition=self.partition, offset=self.progress.custody, reason=reason)
+            reason = f"acknowledged up to {self.progress.custody}"
+            log.error("commit_undone", partition=self.partition, offset=progress.custody, reason=reason)
+        self.progress = progress
         self._state.tallies.restore(self._ground.feeds.of_partition(self.partition), self._now())
         self._state.begin()
         self._clean = True
